@@ -1,0 +1,40 @@
+"""The exceptions of nstd, sorted by who must act.
+
+    NstdError
+    ├── ConfigError        the operator: the config file, or a setting in it
+    │   └── WeightsError   the operator: the network's weights are missing or damaged
+    ├── InputError         whoever dropped the file: it goes to `failed/`, never retried
+    ├── SpoolError         the machine: disk full, folder not writable; deferred and retried
+    │   └── SpoolLockedError   another daemon works on this spool
+    └── EngineError        us: the attempt counts
+
+Only `nstd.cli` turns them into exit codes.
+"""
+
+
+class NstdError(Exception):
+    """Base of every error that nstd raises on purpose; its text is fit to be shown to a person."""
+
+
+class ConfigError(NstdError):
+    """The operator must act: a setting is wrong, or what it points to cannot be used."""
+
+
+class WeightsError(ConfigError):
+    """The operator must act: the network's weights are missing or damaged."""
+
+
+class InputError(NstdError):
+    """Whoever dropped the file must act: it can never become a painting."""
+
+
+class SpoolError(NstdError):
+    """The machine is in trouble: the work is deferred and tried again."""
+
+
+class SpoolLockedError(SpoolError):
+    """Another daemon already works on this spool."""
+
+
+class EngineError(NstdError):
+    """The computation went wrong: the attempt counts."""

@@ -1,0 +1,152 @@
+"""Presets: named recipes for a painting, as plain validated records."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class Network(StrEnum):
+    """The networks whose features nstd can compare."""
+
+    VGG19 = "vgg19"
+    VGG16 = "vgg16"
+
+
+class Init(StrEnum):
+    """What the generated image starts from."""
+
+    CONTENT = "content"
+    STYLE = "style"
+    NOISE = "noise"
+
+
+class Optimizer(StrEnum):
+    """How the gradient moves the pixels."""
+
+    LBFGS = "lbfgs"
+    ADAM = "adam"
+
+
+class OutputFormat(StrEnum):
+    """File formats of the published picture."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+
+
+_CONVOLUTIONS_PER_BLOCK: Final = {Network.VGG19: (2, 2, 4, 4, 4), Network.VGG16: (2, 2, 3, 3, 3)}
+
+
+def layer_names(network: Network) -> tuple[str, ...]:
+    """Return the names of the network's convolutions, shallow to deep, as Keras spells them."""
+    return tuple(
+        f"block{block}_conv{convolution}"
+        for block, count in enumerate(_CONVOLUTIONS_PER_BLOCK[network], start=1)
+        for convolution in range(1, count + 1)
+    )
+
+
+class Record(BaseModel):
+    """Base of the records: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LayerWeights = Annotated[dict[str, PositiveFloat], Field(min_length=1)]
+
+
+def _one_or_many(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _ends_at_full_size(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if any(a >= b for a, b in zip(levels, levels[1:], strict=False)) or levels[-1] != 1:
+        msg = "must ascend and end with 1"
+        raise ValueError(msg)
+    return levels
+
+
+class TransferSettings(Record):
+    """How a generated image is computed from content and style, whatever their files are.
+
+    Attributes:
+        levels: sizes of the coarse-to-fine pyramid, as fractions of the result's size; ascending, last is 1.
+        content_layers: weight of each layer in the content loss.
+        style_layers: weight of each layer in the style loss.
+        content_weight: factor of the content loss.
+        style_weight: factor of the style loss.
+        tv_weight: factor of the total variation loss; smooths.
+        init: what the generated image starts from.
+        seed: of the noise, for `init: noise`.
+        optimizer: how the gradient moves the pixels.
+        iterations: optimiser steps of each level; one number serves all levels.
+    """
+
+    levels: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1)], ...],
+        Field(min_length=1, max_length=8),
+        AfterValidator(_ends_at_full_size),
+    ] = (0.5, 1)
+    content_layers: LayerWeights = {"block4_conv2": 1}
+    style_layers: LayerWeights = {f"block{block}_conv1": 1 for block in range(1, 6)}
+    content_weight: NonNegativeFloat = 1
+    style_weight: NonNegativeFloat = 1
+    tv_weight: NonNegativeFloat = 0
+    init: Init = Init.CONTENT
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    optimizer: Optimizer = Optimizer.LBFGS
+    iterations: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=100_000)], ...],
+        BeforeValidator(_one_or_many),
+    ] = (100,)
+
+    @model_validator(mode="after")
+    def _iterations_fit_levels(self) -> Self:
+        if len(self.iterations) not in {1, len(self.levels)}:
+            msg = f"iterations: must be one number or one for each of the {len(self.levels)} levels"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def schedule(self) -> tuple[tuple[float, int], ...]:
+        """Each level's fraction of the result's size, with its number of optimiser steps."""
+        steps = self.iterations if len(self.iterations) > 1 else self.iterations * len(self.levels)
+        return tuple(zip(self.levels, steps, strict=True))
+
+
+class StyleImage(Record):
+    """A style image's file and its share in the style statistics."""
+
+    image: Path
+    weight: PositiveFloat = 1
+
+
+def _style_from_path(value: object) -> object:
+    return {"image": value} if isinstance(value, str | Path) else value
+
+
+class Preset(TransferSettings):
+    """A named recipe: style images, the transfer's settings and the shape of the result.
+
+    Attributes:
+        styles: style images; their statistics are averaged by weight.
+        size_px: long side of the result, in pixels.
+        format: file format of the result.
+        jpeg_quality: 1 to 100, for `format: jpeg`.
+    """
+
+    styles: Annotated[
+        tuple[Annotated[StyleImage, BeforeValidator(_style_from_path)], ...], Field(min_length=1)
+    ]
+    size_px: Annotated[int, Field(ge=32, le=16384)] = 512
+    format: OutputFormat = OutputFormat.PNG
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 92
+
+    @property
+    def extension(self) -> str:
+        """The result's file name extension, without the dot."""
+        return "jpg" if self.format is OutputFormat.JPEG else "png"
