@@ -1,5 +1,6 @@
 """Presets: named recipes for a painting, as plain validated records."""
 
+import itertools
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -64,7 +65,7 @@ def _one_or_many(value: object) -> object:
 
 
 def _ends_at_full_size(levels: tuple[float, ...]) -> tuple[float, ...]:
-    if any(a >= b for a, b in zip(levels, levels[1:], strict=False)) or levels[-1] != 1:
+    if any(a >= b for a, b in itertools.pairwise(levels)) or levels[-1] != 1:
         msg = "must ascend and end with 1"
         raise ValueError(msg)
     return levels
