@@ -1,0 +1,1 @@
+"""From YAML text to validated settings, every error with file, line and column."""

@@ -1,0 +1,1 @@
+"""The process that watches, queues, publishes and keeps the worker alive."""

@@ -1,0 +1,1 @@
+"""Neural style transfer as pure numerics: tensors and arrays, no files."""

@@ -1,0 +1,1 @@
+"""From file bytes to float32 RGB and back."""

@@ -1,0 +1,1 @@
+"""The file-system protocol by which nothing is lost; knows no images and no TensorFlow."""

@@ -1,0 +1,1 @@
+"""Find, fetch, verify and convert the network's weights; NumPy only."""
