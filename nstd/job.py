@@ -1,12 +1,17 @@
-"""Jobs and their results, as plain validated records; what stands in `job.json` and in the result log."""
+"""Jobs and their results, as plain validated records: `job.json`, the result log and `reason.json`.
 
+File names and paths in them are text as `nstd.spool.names.to_text` writes it, so that any name fits into JSON.
+"""
+
+from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from nstd.preset import Network, Preset, Record
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+JobId = Annotated[str, Field(pattern=r"^[0-9TZ.]+-[0-9a-f]+$")]
 Count = Annotated[int, Field(ge=0)]
 Pixels = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -52,8 +57,8 @@ class Job(Record):
     """
 
     schema_version: Literal[1] = 1
-    id: Annotated[str, Field(pattern=r"^[0-9TZ.]+-[0-9a-f]+$")]
-    siblings: tuple[str, ...]
+    id: JobId
+    siblings: Annotated[tuple[JobId, ...], Field(min_length=1)]
     created_at: str
     attempts: Count = 0
     drop: DropIdentity
@@ -136,10 +141,15 @@ class Painting(Record):
     """What a worker knows of a finished picture: the result log without the queue's part.
 
     Attributes:
+        started_at: when the worker began, ISO 8601 in UTC.
         seconds: by phase; `queued` is 0 until the daemon fills it in.
         output: the picture's file.
     """
 
+    schema_version: Literal[1] = 1
+    started_at: str
+    finished_at: str
+    preset: Preset
     content: ImageFacts
     styles: tuple[StyleFacts, ...]
     engine: EngineFacts
@@ -150,15 +160,57 @@ class Painting(Record):
     output: ImageFacts
 
 
-class ResultLog(Painting):
-    """The JSON file beside each published picture."""
+class QueueFacts(Record):
+    """What the queue knows of a finished picture."""
 
     schema_version: Literal[1] = 1
     job: str
     status: Literal["done"] = "done"
-    created_at: str
-    started_at: str
-    finished_at: str
-    attempts: Count
     preset_name: str
-    preset: Preset
+    created_at: str
+    attempts: Count
+
+
+# Pydantic takes the fields of the last base first: the log begins with what a person looks for.
+class ResultLog(Painting, QueueFacts):
+    """The JSON file beside each published picture."""
+
+
+class FailureKind(StrEnum):
+    """Why a job was given up."""
+
+    INPUT = "input"
+    ENGINE = "engine"
+    ATTEMPTS = "attempts"
+    DAMAGED = "damaged"
+
+
+def _encodable(value: object) -> object:
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+Message = Annotated[str, BeforeValidator(_encodable)]
+
+
+class Failure(Record):
+    """What stands in `failed/<job>/reason.json`.
+
+    Attributes:
+        kind: `input`: the photo can never become a painting; `engine`: the computation went wrong; `attempts`: the
+            job took its worker down too often; `damaged`: the queue's own record of the job cannot be read.
+        message: the reason, for a person.
+        failed_at: ISO 8601 in UTC.
+        job: None where it is `damaged`.
+        photo: name of the photo beside the file; None if it is lost.
+        traceback: of the worker, if there was one.
+        worker_log: the worker's last lines.
+    """
+
+    schema_version: Literal[1] = 1
+    kind: FailureKind
+    message: Message
+    failed_at: str
+    job: Job | None
+    photo: str | None
+    traceback: Message = ""
+    worker_log: tuple[Message, ...] = ()

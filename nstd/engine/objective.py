@@ -1,0 +1,115 @@
+"""The loss and its gradient, compiled once for all sizes."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from nstd.engine.extractor import Extractor
+from nstd.engine.losses import content_loss, gram_matrix, style_loss, total_variation_loss
+from nstd.job import Losses
+from nstd.preset import TransferSettings
+
+_ANY_SIZE = tf.TensorSpec([1, None, None, 3], tf.float32)
+
+
+class Targets(NamedTuple):
+    """What the generated image's features are compared with.
+
+    Attributes:
+        content: one `[1, h, w, C]` float32 tensor a content layer.
+        style: one `[C, C]` float32 Gram matrix a style layer.
+    """
+
+    content: list[tf.Tensor]
+    style: list[tf.Tensor]
+
+
+class LossWeights(NamedTuple):
+    """The factors of the loss terms as float32 tensors, so that a change of them compiles nothing.
+
+    Attributes:
+        content: `[number of content layers]`.
+        style: `[number of style layers]`.
+        tv: scalar.
+    """
+
+    content: tf.Tensor
+    style: tf.Tensor
+    tv: tf.Tensor
+
+
+class Terms(NamedTuple):
+    """The weighted loss terms of one evaluation as float32 tensors: scalars, and one value a layer."""
+
+    total: tf.Tensor
+    content: tf.Tensor
+    style: tf.Tensor
+    tv: tf.Tensor
+
+
+class Objective:
+    """Total loss of an image for one choice of layers, with its gradient.
+
+    Reference:
+        Gatys et al. 2016, eq. 7. Differs: a total variation term beside content and style.
+    """
+
+    def __init__(self, extractor: Extractor, content_layers: tuple[str, ...], style_layers: tuple[str, ...]) -> None:
+        self._content_layers = content_layers
+        self._style_layers = style_layers
+        self._layers = tuple(dict.fromkeys(content_layers + style_layers))
+        self._model = extractor.cut(self._layers)
+        self.evaluate = tf.function(self._evaluate, input_signature=self._signature())
+        self.content_features = tf.function(self._content_features, input_signature=[_ANY_SIZE])
+        self.style_grams = tf.function(self._style_grams, input_signature=[_ANY_SIZE])
+
+    def weights(self, settings: TransferSettings) -> LossWeights:
+        """Gather the factors of `settings`, whose layers are this objective's."""
+        content = [settings.content_weight * settings.content_layers[name] for name in self._content_layers]
+        style = [settings.style_weight * settings.style_layers[name] for name in self._style_layers]
+        return LossWeights(*(tf.constant(x, tf.float32) for x in (content, style, settings.tv_weight)))
+
+    def losses(self, step: int, terms: Terms) -> Losses:
+        """Bring the terms of an evaluation to the host, with their layers' names."""
+        style = (float(value) for value in terms.style.numpy())
+        return Losses(
+            step=step,
+            total=float(terms.total),
+            content=float(terms.content),
+            style=dict(zip(self._style_layers, style, strict=True)),
+            tv=float(terms.tv),
+        )
+
+    def _signature(self) -> tuple[tf.TensorSpec, Targets, LossWeights]:
+        """Describe `evaluate`'s arguments with open sizes, so that one graph serves every picture."""
+        channels = {name: self._model.get_layer(name).filters for name in self._layers}
+        content = [tf.TensorSpec([1, None, None, channels[name]]) for name in self._content_layers]
+        style = [tf.TensorSpec([channels[name]] * 2) for name in self._style_layers]
+        factors = LossWeights(tf.TensorSpec([len(content)]), tf.TensorSpec([len(style)]), tf.TensorSpec([]))
+        return _ANY_SIZE, Targets(content, style), factors
+
+    def _features(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(self._layers, tf.nest.flatten(self._model(image)), strict=True))
+
+    def _content_features(self, image: tf.Tensor) -> list[tf.Tensor]:
+        features = self._features(image)
+        return [tf.cast(features[name], tf.float32) for name in self._content_layers]
+
+    def _style_grams(self, image: tf.Tensor) -> list[tf.Tensor]:
+        features = self._features(image)
+        return [gram_matrix(features[name]) for name in self._style_layers]
+
+    def _terms(self, image: tf.Tensor, targets: Targets, weights: LossWeights) -> Terms:
+        features = self._features(image)
+        content = [content_loss(features[n], t) for n, t in zip(self._content_layers, targets.content, strict=True)]
+        grams = [gram_matrix(features[name]) for name in self._style_layers]
+        style = weights.style * tf.stack([style_loss(g, t) for g, t in zip(grams, targets.style, strict=True)])
+        weighted_content = tf.reduce_sum(weights.content * tf.stack(content))
+        tv = weights.tv * total_variation_loss(image)
+        return Terms(weighted_content + tf.reduce_sum(style) + tv, weighted_content, style, tv)
+
+    def _evaluate(self, image: tf.Tensor, targets: Targets, weights: LossWeights) -> tuple[Terms, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            terms = self._terms(image, targets, weights)
+        return terms, tape.gradient(terms.total, image)

@@ -1,0 +1,191 @@
+"""Neural style transfer from coarse to fine: the loop that paints."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from nstd.engine.objective import Objective, Targets
+from nstd.engine.optimizers import make_mover
+from nstd.engine.pixels import deprocess, preprocess
+from nstd.errors import EngineError
+from nstd.images.resize import fitted_size, resize_image, same_pixels_size
+from nstd.job import LevelLog, Losses, LossSummary
+from nstd.preset import Init, TransferSettings
+
+MARGIN_PX: Final = 16
+"""The network pads with zeros, which it sees as a grey edge, and the optimiser paints that as a frame.
+
+So every level is painted with its border mirrored outwards by this much, and the margin is cut off.
+"""
+
+Picture = NDArray[np.float32]
+
+
+class Step(NamedTuple):
+    """One evaluation's report.
+
+    Attributes:
+        number: evaluations so far on all levels, this one included; it ends at `total`.
+        level: index of the level, 0 is the coarsest.
+        losses: of this evaluation.
+    """
+
+    number: int
+    total: int
+    level: int
+    losses: Losses
+
+
+class Transfer:
+    """Paint one content image in the manner of the style images.
+
+    Iterate over `steps()`; whoever stops iterating stops the painting. Afterwards the attributes hold the result.
+
+    Args:
+        objective: built for the layers of `settings`.
+        content: `[H, W, 3]` float32, RGB, 0..255; the result has its size.
+        styles: style images of any size, in the same form, each with its share in the statistics.
+        settings: how to paint.
+        clock: seconds, for the durations in the log.
+
+    Attributes:
+        best: the picture with the last level's lowest total loss, `[H, W, 3]` float32, RGB, 0..255.
+        last: the picture of the last step, in the same form.
+        loss: summary of the last level.
+        levels: what happened on each finished level.
+        style_seconds: time spent on the style images' statistics.
+
+    Reference:
+        Gatys et al. 2016, section 2; coarse to fine as in Gatys et al. 2017, section 6.
+    """
+
+    best: Picture
+    last: Picture
+    loss: LossSummary
+
+    def __init__(
+        self,
+        objective: Objective,
+        content: Picture,
+        styles: Sequence[tuple[Picture, float]],
+        settings: TransferSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._objective = objective
+        self._content = content
+        self._styles = styles
+        self._settings = settings
+        self._clock = clock
+        self.levels: list[LevelLog] = []
+        self.style_seconds = 0.0
+
+    def steps(self) -> Iterator[Step]:
+        """Paint; yield after every evaluation.
+
+        Raises:
+            EngineError: the loss is not finite.
+        """
+        total = sum(iterations + 1 for _, iterations in self._settings.schedule)
+        number = 0
+        for level, (fraction, iterations) in enumerate(self._settings.schedule):
+            content = _scaled(self._content, fraction)
+            start = resize_image(self.best, *_size(content)) if level else self._start(content)
+            for losses in self._paint_level(content, start, iterations):
+                number += 1
+                yield Step(number, total, level, losses)
+
+    def _paint_level(self, content: Picture, start: Picture, iterations: int) -> Iterator[Losses]:
+        started = self._clock()
+        targets = self._targets(_with_margin(content))
+        weights = self._objective.weights(self._settings)
+        image = best = preprocess(_with_margin(start))
+        mover = make_mover(self._settings.optimizer, int(tf.size(image)), iterations)
+        history: list[Losses] = []
+        for step in range(iterations + 1):
+            terms, gradient = self._objective.evaluate(image, targets, weights)
+            losses = _finite(self._objective.losses(step, terms))
+            if not history or losses.total < min(history, key=_total).total:
+                best = image
+            history.append(losses)
+            yield losses
+            if step < iterations:
+                moved = mover.update(tf.reshape(image, [-1]), tf.reshape(gradient, [-1]))
+                image = tf.reshape(moved, image.shape)
+        self.best, self.last = (_without_margin(deprocess(x)) for x in (best, image))
+        self._conclude(content, history, self._clock() - started)
+
+    def _conclude(self, content: Picture, history: list[Losses], seconds: float) -> None:
+        width, height = _size(content)
+        self.levels.append(LevelLog(width_px=width, height_px=height, history=tuple(history), seconds=seconds))
+        best = min(history, key=_total)
+        self.loss = LossSummary(initial=history[0].total, best=best.total, final=history[-1].total, best_step=best.step)
+
+    def _targets(self, content: Picture) -> Targets:
+        started = self._clock()
+        grams = self._style_targets(content.shape[0] * content.shape[1])
+        self.style_seconds += self._clock() - started
+        return Targets(self._objective.content_features(preprocess(content)), grams)
+
+    def _style_targets(self, pixels: int) -> list[tf.Tensor]:
+        """Average the style images' Gram matrices, each taken at the generated image's number of pixels."""
+        shares = np.array([share for _, share in self._styles])
+        grams_by_style = []
+        for style, _ in self._styles:
+            size = same_pixels_size(*_size(style), pixels)
+            grams_by_style.append(self._objective.style_grams(preprocess(resize_image(style, *size))))
+        return [
+            tf.add_n([gram * share for gram, share in zip(grams, shares / shares.sum(), strict=True)])
+            for grams in zip(*grams_by_style, strict=True)
+        ]
+
+    def _start(self, content: Picture) -> Picture:
+        match self._settings.init:
+            case Init.CONTENT:
+                return content
+            case Init.STYLE:
+                return _covering(self._styles[0][0], *_size(content))
+            case Init.NOISE:
+                noise = np.random.default_rng(self._settings.seed).normal(127.5, 32, content.shape)
+                return noise.clip(0, 255).astype(np.float32)
+
+
+def _total(losses: Losses) -> float:
+    return losses.total
+
+
+def _finite(losses: Losses) -> Losses:
+    if not math.isfinite(losses.total):
+        msg = f"the loss became {losses.total} at step {losses.step}: the weights of its terms are too far apart"
+        raise EngineError(msg)
+    return losses
+
+
+def _size(image: Picture) -> tuple[int, int]:
+    height, width, _ = image.shape
+    return width, height
+
+
+def _scaled(image: Picture, fraction: float) -> Picture:
+    width, height = _size(image)
+    return resize_image(image, *fitted_size(width, height, round(max(width, height) * fraction)))
+
+
+def _with_margin(image: Picture) -> Picture:
+    return np.pad(image, ((MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX), (0, 0)), mode="symmetric")
+
+
+def _without_margin(image: Picture) -> Picture:
+    return np.ascontiguousarray(image[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
+
+
+def _covering(image: Picture, width: int, height: int) -> Picture:
+    """Scale `image` until it covers the size, and cut out the middle."""
+    scale = max(width / image.shape[1], height / image.shape[0])
+    covering = resize_image(image, *(math.ceil(side * scale) for side in _size(image)))
+    top, left = (covering.shape[0] - height) // 2, (covering.shape[1] - width) // 2
+    return np.ascontiguousarray(covering[top : top + height, left : left + width])

@@ -1,0 +1,26 @@
+"""The worker's process: commands come in by standard input, events go out by standard output."""
+
+import os
+import signal
+import sys
+
+from nstd.worker.conversation import Conversation
+
+
+def main() -> None:
+    """Serve the daemon until it closes the line."""
+    # A signal to the whole process group is meant for the daemon, which then tells the worker what to do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Libraries print to standard output too; their chatter goes where the other chatter goes.
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    conversation = Conversation(sys.stdin.buffer, events)
+    # TensorFlow takes seconds to load; the line must be listened to meanwhile.
+    from nstd.worker.serve import serve  # noqa: PLC0415
+
+    serve(conversation)
+
+
+if __name__ == "__main__":
+    main()

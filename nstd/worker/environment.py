@@ -1,0 +1,21 @@
+"""The variables under which TensorFlow and Keras are loaded."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def tensorflow_environment(environ: Mapping[str, str], cache: Path) -> dict[str, str]:
+    """Return the variables to set, so that a user's own Keras settings cannot change the arithmetic.
+
+    Args:
+        environ: the environment so far; what the user set about log levels is kept.
+        cache: a folder for what the libraries store.
+    """
+    return {
+        # TensorFlow fails to load without a home, and a service has none.
+        "HOME": environ.get("HOME", str(cache)),
+        "KERAS_BACKEND": "tensorflow",
+        "KERAS_HOME": str(cache / "keras"),
+        "TF_CPP_MIN_LOG_LEVEL": environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        "GRPC_VERBOSITY": environ.get("GRPC_VERBOSITY", "ERROR"),
+    }

@@ -1,0 +1,75 @@
+"""A single painting in this process: for notebooks and for `nstd stylize`."""
+
+import functools
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from nstd.config.settings import EngineSettings, Limits
+from nstd.job import Painting
+from nstd.preset import Preset
+from nstd.spool.durable import measure, trouble
+from nstd.weights.store import cache_folder, load_weights
+from nstd.worker.environment import tensorflow_environment
+from nstd.worker.messages import Done, Request, Source, Stepped, StyleSource
+
+if TYPE_CHECKING:
+    from nstd.worker.painter import Painter
+
+OnStep = Callable[[Stepped], object]
+
+
+def stylize(content: Path, preset: Preset, on_step: OnStep | None = None) -> Image.Image:
+    """Paint a photo and return the picture, with the log of `Painting` as plain data in `info["nstd"]`.
+
+    Args:
+        content: the photo's file.
+        preset: style images and settings.
+        on_step: called after every evaluation.
+
+    Raises:
+        WeightsError: the network's weights are missing or damaged.
+        InputError: an image cannot be read.
+        EngineError: the computation went wrong.
+    """
+    with tempfile.TemporaryDirectory(prefix="nstd-") as folder:
+        path = Path(folder, f"picture.{preset.extension}")
+        painting = paint(content, preset, path, on_step)
+        picture = Image.open(path)
+        picture.load()
+    picture.info["nstd"] = painting.model_dump(mode="json")
+    return picture
+
+
+def paint(content: Path, preset: Preset, picture: Path, on_step: OnStep | None = None) -> Painting:
+    """Paint a photo into a file; arguments and errors as for `stylize`."""
+    styles = tuple(StyleSource(**_source(style.image), weight=style.weight) for style in preset.styles)
+    request = Request(preset=preset, content=Source(**_source(content)), styles=styles, picture=picture)
+    for event in _painter().run(request):
+        if isinstance(event, Done):
+            return event.painting
+        if on_step:
+            on_step(event)
+    raise AssertionError("a painter ends with Done or raises")  # pragma: no cover
+
+
+@functools.cache
+def _painter() -> "Painter":
+    """Load the network on the first call; it stays for the next."""
+    settings = EngineSettings()
+    cache = cache_folder(os.environ)
+    weights = load_weights(settings.network, cache)
+    os.environ.update(tensorflow_environment(os.environ, cache))
+    from nstd.worker.painter import Painter  # noqa: PLC0415  TensorFlow takes seconds, and reads the environment
+
+    return Painter(settings, Limits(), weights)
+
+
+def _source(path: Path) -> dict[str, str | int | Path]:
+    with trouble("read the image"):
+        facts = measure(path)
+    return {"name": path.name, "path": path, "bytes": facts.bytes, "sha256": facts.sha256}

@@ -1,0 +1,138 @@
+"""One request after the other, from images to a painting, on an engine that stays warm."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import tensorflow as tf
+
+from nstd import __version__
+from nstd.config.settings import EngineSettings, Limits
+from nstd.engine.device import claim_device
+from nstd.engine.engine import Engine
+from nstd.engine.transfer import Picture
+from nstd.images.decode import decode_image
+from nstd.images.encode import encode_image
+from nstd.images.resize import fitted_size, resize_image
+from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
+from nstd.spool.durable import trouble, write_durably
+from nstd.weights.store import Weights
+from nstd.worker.messages import Done, Request, Source, Stepped
+
+
+class Painter:
+    """Hold the engine and paint what is requested.
+
+    Args:
+        settings: of the engine.
+        limits: for content and style images.
+        weights: of the network that `settings` names.
+
+    Attributes:
+        facts: what computes here, for the result log.
+
+    Raises:
+        ConfigError: the machine has no such device.
+    """
+
+    def __init__(self, settings: EngineSettings, limits: Limits, weights: Weights) -> None:
+        device = claim_device(settings)
+        self._limits = limits
+        self._engine = Engine(weights.network, weights.arrays, device.precision)
+        self.facts = EngineFacts(
+            network=weights.network,
+            weights_source=weights.source,
+            weights_sha256=weights.sha256,
+            device=device.name,
+            precision=device.precision,
+            nstd_version=__version__,
+            tensorflow_version=tf.__version__,
+        )
+
+    def run(self, request: Request) -> Iterator[Stepped | Done]:
+        """Paint; yield after every evaluation, and at last `Done` once the picture is committed.
+
+        Raises:
+            InputError: an image cannot be read.
+            SpoolError: the machine cannot read or write a file.
+            EngineError: the computation went wrong.
+        """
+        started_at, lap = _now(), _stopwatch()
+        content = self._decode(request.content)
+        styles = [self._decode(style) for style in request.styles]
+        decode = lap()
+        shares = [(image, style.weight) for image, style in zip(styles, request.styles, strict=True)]
+        transfer = self._engine.transfer(_fitted(content, request.preset.size_px), shares, request.preset)
+        for step in transfer.steps():
+            yield Stepped(**step._asdict())
+        optimise = lap() - transfer.style_seconds
+        output = _commit(transfer.best, request)
+        painting = Painting(
+            started_at=started_at,
+            finished_at=_now(),
+            preset=request.preset,
+            content=ImageFacts(**_facts(request.content, content)),
+            styles=tuple(
+                StyleFacts(**_facts(style, image), weight=style.weight)
+                for style, image in zip(request.styles, styles, strict=True)
+            ),
+            engine=self.facts,
+            levels=tuple(transfer.levels),
+            loss=transfer.loss,
+            stop_reason="iterations",
+            seconds=Phases(
+                queued=0, decode=decode, style_targets=transfer.style_seconds, optimise=optimise, encode=lap()
+            ),
+            output=output,
+        )
+        yield Done(painting=painting)
+
+    def _decode(self, source: Source) -> Picture:
+        return decode_image(source.path, self._limits, name=source.name)
+
+
+def _fitted(image: Picture, size_px: int) -> Picture:
+    height, width, _ = image.shape
+    return resize_image(image, *fitted_size(width, height, size_px))
+
+
+def _commit(picture: Picture, request: Request) -> ImageFacts:
+    data = encode_image(picture, request.preset.format, request.preset.jpeg_quality)
+    with trouble("write the picture"):
+        write_durably(request.picture, data)
+    height, width, _ = picture.shape
+    return ImageFacts(
+        name=request.picture.name,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        width_px=width,
+        height_px=height,
+    )
+
+
+def _facts(source: Source, image: Picture) -> dict[str, str | int]:
+    height, width, _ = image.shape
+    return {
+        "name": source.name,
+        "bytes": source.bytes,
+        "sha256": source.sha256,
+        "width_px": width,
+        "height_px": height,
+    }
+
+
+def _stopwatch(clock: Callable[[], float] = time.monotonic) -> Callable[[], float]:
+    """Return a function that tells the seconds since its last call."""
+    last = clock()
+
+    def lap() -> float:
+        nonlocal last
+        before, last = last, clock()
+        return last - before
+
+    return lap
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

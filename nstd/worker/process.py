@@ -1,0 +1,132 @@
+"""A worker in a child process, as the daemon sees it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from typing import IO, Final, cast
+
+from nstd.worker.environment import tensorflow_environment
+from nstd.worker.messages import EVENTS, Event, Request, Setup, Stop, to_line
+
+_CHUNK_BYTES: Final = 1 << 16
+_REMEMBERED_LINES: Final = 30
+
+
+class LineReader:
+    """Read whole lines from a pipe without waiting for them.
+
+    Attributes:
+        closed: the other end is gone, and nothing more will come.
+    """
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        os.set_blocking(pipe.fileno(), False)
+        self._pipe = pipe
+        self._rest = b""
+        self.closed = False
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._pipe.fileno()
+
+    def read(self) -> list[bytes]:
+        """Return the lines that have come, without their ends."""
+        while (chunk := self._chunk()) is not None:
+            if not chunk:
+                self.closed = True
+                break
+            self._rest += chunk
+        *lines, self._rest = self._rest.split(b"\n")
+        return lines
+
+    def close(self) -> None:
+        """Close this end."""
+        self._pipe.close()
+
+    def _chunk(self) -> bytes | None:
+        try:
+            return os.read(self.fileno(), _CHUNK_BYTES)
+        except BlockingIOError:
+            return None
+
+
+class WorkerProcess:
+    """Start a worker and talk to it; nothing here waits, except `close`.
+
+    Attributes:
+        events: wait for it, then call `read_events`.
+        chatter: wait for it, then call `read_chatter`.
+        last_lines: the last lines of the worker's chatter.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "nstd.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | tensorflow_environment(os.environ, setup.cache),
+            process_group=0,
+        )
+        self._commands = cast("IO[bytes]", self._process.stdin)
+        self.events = LineReader(cast("IO[bytes]", self._process.stdout))
+        self.chatter = LineReader(cast("IO[bytes]", self._process.stderr))
+        self.last_lines: deque[str] = deque(maxlen=_REMEMBERED_LINES)
+        self._send(setup)
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    def request(self, request: Request) -> None:
+        """Tell it to paint; its last event about it is `Done`, `Failed` or `Interrupted`."""
+        self._send(request)
+
+    def stop(self) -> None:
+        """Tell it to give up the running request at the next step."""
+        self._send(Stop())
+
+    def read_events(self) -> Iterator[Event]:
+        """Yield the events that have come."""
+        for line in self.events.read():
+            yield EVENTS.validate_json(line)
+
+    def read_chatter(self) -> list[str]:
+        """Return what it and its libraries have printed, by lines."""
+        lines = [line.decode(errors="replace").rstrip() for line in self.chatter.read()]
+        self.last_lines.extend(lines)
+        return lines
+
+    def kill(self) -> None:
+        """End it now."""
+        self._process.kill()
+
+    def close(self, timeout_seconds: float = 5) -> str:
+        """Say goodbye, wait, and kill what does not leave; return how it ended, for a person."""
+        with contextlib.suppress(BrokenPipeError):
+            self._commands.close()
+        try:
+            self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
+        for reader in (self.events, self.chatter):
+            reader.close()
+        return _ending(self._process.returncode)
+
+    def _send(self, command: Setup | Request | Stop) -> None:
+        # If it is gone, the end of its events tells.
+        with contextlib.suppress(BrokenPipeError):
+            self._commands.write(to_line(command))
+            self._commands.flush()
+
+
+def _ending(status: int) -> str:
+    if status < 0:
+        return f"killed by signal {signal.Signals(-status).name}"
+    return f"ended with exit status {status}"
