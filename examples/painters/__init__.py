@@ -1,0 +1,1 @@
+"""One module per style image, and the studio they share."""
