@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nstd.config.settings import Precision
+from nstd.engine.extractor import Extractor
+from nstd.engine.objective import Objective, Targets
+from nstd.engine.pixels import preprocess
+from nstd.preset import Network, TransferSettings, layer_names
+
+SETTINGS = TransferSettings(
+    content_layers={"block2_conv2": 1, "block4_conv2": 0.5}, content_weight=2, style_weight=3, tv_weight=0.1
+)
+LAYERS = tuple(SETTINGS.content_layers), tuple(SETTINGS.style_layers)
+
+
+@pytest.fixture(scope="module")
+def extractor(weights) -> Extractor:
+    return Extractor(Network.VGG19, weights.arrays, Precision.FLOAT32)
+
+
+@pytest.fixture(scope="module")
+def objective(extractor) -> Objective:
+    return Objective(extractor, *LAYERS)
+
+
+@pytest.fixture(scope="module")
+def targets(objective, picture) -> Targets:
+    content = objective.content_features(preprocess(picture("photos/chelsea.jpg", 64)))
+    return Targets(content, objective.style_grams(preprocess(picture("styles/swirls.jpg", 64))))
+
+
+@pytest.fixture
+def image(picture) -> tf.Tensor:
+    return preprocess(np.ascontiguousarray(picture("photos/chelsea.jpg", 64)[::-1]))
+
+
+def test_first_layer_is_the_convolution_of_the_real_weights(extractor, weights, image):
+    kernel, bias = weights.arrays["block1_conv1"]
+    x, y = 11, 7
+    patch = image.numpy()[0, y - 1 : y + 2, x - 1 : x + 2]
+    by_hand = np.maximum(0, np.einsum("ijc,ijcd->d", patch, kernel) + bias)
+    features = extractor.cut(["block1_conv1", "block1_conv2"])(image)[0]
+    assert by_hand.max() > 10
+    np.testing.assert_allclose(features[0, y, x], by_hand, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("network", list(Network))
+def test_every_named_layer_exists_in_keras(network):
+    extractor = Extractor(network, {}, Precision.FLOAT32)
+    outputs = extractor.cut(layer_names(network)).outputs
+    assert [tuple(output.shape[3:]) for output in outputs][::3][:2] == [(64,), (128,)]
+    assert len(outputs) == {"vgg19": 16, "vgg16": 13}[network]
+
+
+def test_extractor_is_frozen(extractor):
+    assert extractor.cut(["block5_conv4", "block1_conv1"]).trainable_weights == []
+
+
+def test_gradient_agrees_with_finite_differences(objective, targets, image):
+    factors = objective.weights(SETTINGS)
+    _, gradient = objective.evaluate(image, targets, factors)
+    rng = np.random.default_rng(5)
+    # Along the gradient, and along random directions made to have a part of it.
+    unit = gradient / tf.norm(gradient)
+    for direction in [unit, *(_mixed(unit, rng) for _ in range(3))]:
+        step = 0.5
+        ahead, _ = objective.evaluate(image + step * direction, targets, factors)
+        behind, _ = objective.evaluate(image - step * direction, targets, factors)
+        slope = float(ahead.total - behind.total) / (2 * step)
+        assert slope == pytest.approx(float(tf.reduce_sum(gradient * direction)), rel=1e-2)
+
+
+def _mixed(unit: tf.Tensor, rng: np.random.Generator) -> tf.Tensor:
+    noise = rng.normal(size=unit.shape).astype(np.float32)
+    mixed = unit + noise / np.linalg.norm(noise)
+    return mixed / tf.norm(mixed)
+
+
+def test_terms_add_up_to_the_total(objective, targets, image):
+    terms, _ = objective.evaluate(image, targets, objective.weights(SETTINGS))
+    losses = objective.losses(7, terms)
+    assert losses.step == 7
+    assert list(losses.style) == list(SETTINGS.style_layers)
+    assert min(losses.content, losses.tv, *losses.style.values()) > 0
+    assert losses.total == pytest.approx(losses.content + sum(losses.style.values()) + losses.tv, rel=1e-5)
+
+
+def test_every_weight_scales_its_own_term(objective, targets, image):
+    def losses(**changes: float):
+        settings = SETTINGS.model_copy(update=changes)
+        return objective.losses(0, objective.evaluate(image, targets, objective.weights(settings))[0])
+
+    plain = losses()
+    assert losses(content_weight=4).content == pytest.approx(2 * plain.content)
+    assert losses(tv_weight=0.3).tv == pytest.approx(3 * plain.tv)
+    doubled = losses(style_layers=SETTINGS.style_layers | {"block3_conv1": 2}).style
+    assert doubled == pytest.approx(plain.style | {"block3_conv1": 2 * plain.style["block3_conv1"]})
+
+
+def test_a_hundred_sizes_are_one_graph(objective, targets, picture):
+    factors = objective.weights(SETTINGS)
+    for side in (33, 48, 64):
+        square = preprocess(picture("photos/coffee.jpg", 64)[:40, :side])
+        content = objective.content_features(square)
+        objective.evaluate(square, Targets(content, targets.style), factors)
+    assert objective.evaluate.experimental_get_tracing_count() == 1
+
+
+def test_objectives_are_shared_by_settings_with_the_same_layers(engine, picture):
+    photo, style = picture("photos/coffee.jpg", 32), [(picture("styles/swirls.jpg", 32), 1.0)]
+    first, second, other = (
+        engine.transfer(photo, style, settings)._objective  # noqa: SLF001  that it is one object is the point
+        for settings in (
+            TransferSettings(style_layers={"block1_conv1": 1, "block2_conv1": 2}),
+            TransferSettings(style_layers={"block2_conv1": 5, "block1_conv1": 1}, tv_weight=3),
+            TransferSettings(style_layers={"block2_conv1": 1}),
+        )
+    )
+    assert first is second
+    assert first is not other
+
+
+def test_bfloat16_gives_nearly_the_same_loss(weights, objective, targets, image):
+    fast = Objective(Extractor(Network.VGG19, weights.arrays, Precision.BFLOAT16), *LAYERS)
+    factors = objective.weights(SETTINGS)
+    (exact, slope), (rough, rough_slope) = (o.evaluate(image, targets, factors) for o in (objective, fast))
+    assert float(rough.total) == pytest.approx(float(exact.total), rel=0.02)
+    assert rough_slope.dtype == tf.float32
+    assert float(tf.norm(rough_slope - slope) / tf.norm(slope)) < 0.1

@@ -1,0 +1,139 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from nstd.engine.transfer import Transfer
+from nstd.errors import EngineError
+from nstd.preset import Init, Optimizer, TransferSettings
+
+QUICK = {"levels": (1,), "iterations": (3,)}
+
+
+@pytest.fixture
+def pair(picture):
+    return picture("photos/astronaut.jpg", 64), [(picture("styles/swirls.jpg", 96), 1.0)]
+
+
+def paint(engine, pair, **settings) -> Transfer:
+    transfer = engine.transfer(*pair, TransferSettings(**settings))
+    for _ in transfer.steps():
+        pass
+    return transfer
+
+
+@pytest.mark.parametrize(("optimizer", "iterations"), [(Optimizer.LBFGS, (40, 40)), (Optimizer.ADAM, (60, 60))])
+def test_a_real_pair_loses_nine_tenths_of_its_loss(engine, pair, optimizer, iterations):
+    transfer = paint(engine, pair, optimizer=optimizer, iterations=iterations)
+    assert transfer.levels[0].history[0].total / transfer.loss.best > 10
+    assert transfer.loss.initial / transfer.loss.best > 10
+    assert transfer.best.shape == pair[0].shape
+    assert transfer.best.dtype == np.float32
+    assert np.ptp(transfer.best) > 100
+
+
+def test_picture_keeps_the_photo_and_takes_the_styles_colours(engine, pair, picture):
+    best = paint(engine, pair, iterations=(30, 30)).best
+    photo, style = pair[0], picture("styles/swirls.jpg", 96)
+    grey = [image.mean(axis=2) for image in (best, photo)]
+    assert np.corrcoef(grey[0].ravel(), grey[1].ravel())[0, 1] > 0.4
+
+    def distance(image):
+        return np.linalg.norm(image.reshape(-1, 3).mean(axis=0) - style.reshape(-1, 3).mean(axis=0))
+
+    assert distance(best) < 0.7 * distance(photo)
+
+
+def test_every_evaluation_is_reported(engine, pair):
+    transfer = engine.transfer(*pair, TransferSettings(levels=(0.5, 1), iterations=(2, 3)))
+    steps = list(transfer.steps())
+    assert [(s.number, s.total, s.level, s.losses.step) for s in steps] == [
+        (1, 7, 0, 0), (2, 7, 0, 1), (3, 7, 0, 2), (4, 7, 1, 0), (5, 7, 1, 1), (6, 7, 1, 2), (7, 7, 1, 3),
+    ]  # fmt: skip
+    assert [level.history for level in transfer.levels] == [
+        tuple(s.losses for s in group) for _, group in itertools.groupby(steps, key=lambda s: s.level)
+    ]
+    assert [(level.width_px, level.height_px) for level in transfer.levels] == [(32, 32), (64, 64)]
+
+
+def test_best_picture_is_the_one_of_the_lowest_loss(engine, pair):
+    # A learning rate this size overshoots in the end, so that best and last differ.
+    transfer = paint(engine, pair, init=Init.STYLE, levels=(1,), iterations=(12,), optimizer=Optimizer.LBFGS)
+    totals = [losses.total for losses in transfer.levels[-1].history]
+    assert transfer.loss.best == min(totals)
+    assert transfer.loss.best_step == totals.index(min(totals))
+    assert (transfer.loss.initial, transfer.loss.final) == (totals[0], totals[-1])
+
+
+def test_start_from_the_photo_is_the_photo(engine, pair):
+    start = paint(engine, pair, levels=(1,), iterations=(1,))
+    assert start.levels[0].history[0].content == pytest.approx(0, abs=1e-3)
+
+
+def test_start_from_the_style_has_nearly_its_statistics(engine, pair):
+    from_style, from_photo = (
+        paint(engine, pair, init=init, **QUICK).levels[0].history[0] for init in (Init.STYLE, Init.CONTENT)
+    )
+    assert all(from_style.style[layer] < 0.5 * from_photo.style[layer] for layer in from_photo.style)
+    assert from_style.style["block1_conv1"] < 0.05 * from_photo.style["block1_conv1"]
+    assert from_style.content > 0
+
+
+def test_noise_follows_the_seed(engine, pair):
+    pictures = [paint(engine, pair, init=Init.NOISE, seed=seed, **QUICK).last for seed in (1, 1, 2)]
+    assert pictures[0].tobytes() == pictures[1].tobytes()
+    assert np.abs(pictures[0] - pictures[2]).mean() > 10
+
+
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_two_runs_give_the_same_bytes(engine, pair, optimizer):
+    first, second = (paint(engine, pair, optimizer=optimizer, levels=(0.5, 1), iterations=(4,)).best for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_several_styles_are_mixed_by_weight(engine, picture):
+    photo, swirls, glass = (
+        picture(name, 64) for name in ("photos/coffee.jpg", "styles/swirls.jpg", "styles/glass.jpg")
+    )
+
+    def style_loss(*styles):
+        losses = paint(engine, (photo, styles), **QUICK).levels[0].history[0]
+        return np.array(list(losses.style.values()))
+
+    alone = style_loss((swirls, 1.0))
+    np.testing.assert_allclose(style_loss((swirls, 3.0)), alone, rtol=1e-5)
+    np.testing.assert_allclose(style_loss((swirls, 2.0), (swirls, 5.0)), alone, rtol=1e-4)
+    mixed, other = style_loss((swirls, 1.0), (glass, 1.0)), style_loss((glass, 1.0))
+    # The squared distance to the mean of two points is at most the mean of the squared distances.
+    assert (mixed < (alone + other) / 2).all()
+
+
+def test_whoever_stops_iterating_stops_the_painting(engine, pair):
+    transfer = engine.transfer(*pair, TransferSettings(levels=(1,), iterations=(1000,)))
+    assert [step.number for step in itertools.islice(transfer.steps(), 3)] == [1, 2, 3]
+    assert transfer.levels == []
+
+
+def test_no_frame_is_painted_at_the_border(engine):
+    """Zero padding alone darkens the outermost pixels of a bright plain picture by tens of levels."""
+    plain = np.full((64, 64, 3), 200, np.float32)
+    best = paint(engine, (plain, [(plain, 1.0)]), levels=(1,), iterations=(20,), init=Init.CONTENT).best
+    frame = np.ones((64, 64), bool)
+    frame[2:-2, 2:-2] = False
+    assert best[frame].mean() == pytest.approx(best[~frame].mean(), abs=3)
+
+
+@pytest.mark.parametrize("weight", [1e36, 1e38])
+def test_infinite_loss_is_an_error_and_no_picture(engine, pair, weight):
+    transfer = engine.transfer(*pair, TransferSettings(style_weight=weight, **QUICK))
+    with pytest.raises(EngineError, match=r"the loss became (inf|nan) at step 0: the weights of its terms"):
+        list(transfer.steps())
+    assert not hasattr(transfer, "best")
+
+
+def test_thin_pictures_are_painted(engine, picture):
+    strip = picture("photos/coffee.jpg", 128)[:16]
+    best = paint(engine, (strip, [(picture("styles/swirls.jpg", 64), 1.0)]), levels=(0.25, 1), iterations=(2,)).best
+    assert best.shape == strip.shape
+    assert math.isfinite(best.sum())
