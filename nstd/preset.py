@@ -3,9 +3,17 @@
 import itertools
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 
 class Network(StrEnum):
@@ -55,9 +63,16 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-LayerWeights = Annotated[dict[str, PositiveFloat], Field(min_length=1)]
+# Strict: true is no 1, and "5" is no 5.
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Fraction = Annotated[float, Field(gt=0, le=1, strict=True)]
+Steps = Annotated[int, Field(ge=1, le=100_000, strict=True)]
+StepsOfLevels = Annotated[tuple[Steps, ...], Field(min_length=1)]
+LayerWeights = Annotated[
+    dict[str, PositiveFloat],
+    Field(min_length=1, json_schema_extra={"propertyNames": {"enum": [*layer_names(Network.VGG19)]}}),
+]
 
 
 def _one_or_many(value: object) -> object:
@@ -88,29 +103,31 @@ class TransferSettings(Record):
     """
 
     levels: Annotated[
-        tuple[Annotated[float, Field(gt=0, le=1)], ...],
+        tuple[Fraction, ...],
         Field(min_length=1, max_length=8),
         AfterValidator(_ends_at_full_size),
     ] = (0.5, 1)
     content_layers: LayerWeights = {"block4_conv2": 1}
     style_layers: LayerWeights = {f"block{block}_conv1": 1 for block in range(1, 6)}
     content_weight: NonNegativeFloat = 1
-    style_weight: NonNegativeFloat = 1
+    style_weight: PositiveFloat = 1
     tv_weight: NonNegativeFloat = 0
     init: Init = Init.CONTENT
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     optimizer: Optimizer = Optimizer.LBFGS
     iterations: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=100_000)], ...],
-        BeforeValidator(_one_or_many),
+        StepsOfLevels,
+        BeforeValidator(_one_or_many, json_schema_input_type=Steps | StepsOfLevels),
     ] = (100,)
 
-    @model_validator(mode="after")
-    def _iterations_fit_levels(self) -> Self:
-        if len(self.iterations) not in {1, len(self.levels)}:
-            msg = f"iterations: must be one number or one for each of the {len(self.levels)} levels"
+    @field_validator("iterations")
+    @classmethod
+    def _fits_levels(cls, iterations: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        levels = info.data.get("levels")  # absent if they are wrong themselves
+        if levels is not None and len(iterations) not in {1, len(levels)}:
+            msg = f"must be one number or one for each of the {len(levels)} levels"
             raise ValueError(msg)
-        return self
+        return iterations
 
     @property
     def schedule(self) -> tuple[tuple[float, int], ...]:
@@ -120,7 +137,12 @@ class TransferSettings(Record):
 
 
 class StyleImage(Record):
-    """A style image's file and its share in the style statistics."""
+    """A style image's file and its share in the style statistics.
+
+    Attributes:
+        image: path of the image file.
+        weight: share in the style statistics, relative to the preset's other style images.
+    """
 
     image: Path
     weight: PositiveFloat = 1
@@ -141,11 +163,15 @@ class Preset(TransferSettings):
     """
 
     styles: Annotated[
-        tuple[Annotated[StyleImage, BeforeValidator(_style_from_path)], ...], Field(min_length=1)
+        tuple[
+            Annotated[StyleImage, BeforeValidator(_style_from_path, json_schema_input_type=str | StyleImage)],
+            ...,
+        ],
+        Field(min_length=1),
     ]
-    size_px: Annotated[int, Field(ge=32, le=16384)] = 512
+    size_px: Annotated[int, Field(ge=32, le=16384, strict=True)] = 512
     format: OutputFormat = OutputFormat.PNG
-    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 92
+    jpeg_quality: Annotated[int, Field(ge=1, le=100, strict=True)] = 92
 
     @property
     def extension(self) -> str:

@@ -51,6 +51,8 @@ def test_every_evaluation_is_reported(engine, pair):
     assert [(s.number, s.total, s.level, s.losses.step) for s in steps] == [
         (1, 7, 0, 0), (2, 7, 0, 1), (3, 7, 0, 2), (4, 7, 1, 0), (5, 7, 1, 1), (6, 7, 1, 2), (7, 7, 1, 3),
     ]  # fmt: skip
+    # Three evaluations at a quarter of the pixels, four at all of them: 4.75 full-size evaluations.
+    assert [round(s.progress * 4.75, 6) for s in steps] == [0.25, 0.5, 0.75, 1.75, 2.75, 3.75, 4.75]
     assert [level.history for level in transfer.levels] == [
         tuple(s.losses for s in group) for _, group in itertools.groupby(steps, key=lambda s: s.level)
     ]

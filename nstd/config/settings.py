@@ -1,10 +1,11 @@
 """The settings of `config.yaml`, as validated records; every path in them is absolute once loaded."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from nstd.preset import Network, NonNegativeFloat, PositiveFloat, Preset, Record
 
@@ -36,7 +37,7 @@ class SpoolSettings(Record):
     originals: Path = Path("originals")
     failed: Path = Path("failed")
     state: Path = Path("state")
-    keep_originals: bool = True
+    keep_originals: Annotated[bool, Field(strict=True)] = True
     settle_seconds: NonNegativeFloat = 2
     rescan_seconds: PositiveFloat = 30
 
@@ -48,7 +49,17 @@ class WorkerSettings(Record):
         max_attempts: how often a job may take its worker down before it goes to `failed`.
     """
 
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    max_attempts: Annotated[int, Field(ge=1, le=100, strict=True)] = 3
+
+
+_DEVICE: Final = "^(auto|cpu|gpu:[0-9]{1,3})$"
+
+
+def _is_device(text: str) -> str:
+    if not re.fullmatch(_DEVICE, text):
+        msg = "must be auto, cpu or gpu:N with N from 0"
+        raise ValueError(msg)
+    return text
 
 
 class EngineSettings(Record):
@@ -61,7 +72,7 @@ class EngineSettings(Record):
     """
 
     network: Network = Network.VGG19
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu:\d+)$")] = "auto"
+    device: Annotated[str, AfterValidator(_is_device), WithJsonSchema({"type": "string", "pattern": _DEVICE})] = "auto"
     precision: Precision = Precision.AUTO
 
 
@@ -77,11 +88,29 @@ class Limits(Record):
     max_megapixels: PositiveFloat = 100
 
 
+_PRESET_NAME: Final = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+
+
+def _names_a_folder(text: str) -> str:
+    if not re.fullmatch(_PRESET_NAME, text):
+        msg = "must be letters, digits, '-' and '_', at most 64, the first a letter or digit"
+        raise ValueError(msg)
+    return text
+
+
+PresetName = Annotated[str, AfterValidator(_names_a_folder)]
+
+
 class Config(Record):
     """The whole config file.
 
     Attributes:
+        spool: where photos come from and where everything goes.
         default_presets: presets for photos dropped into the inbox's own top folder.
+        worker: how jobs are run.
+        engine: what computes the pictures.
+        limits: what a content or style image may be at most.
+        presets: named recipes; each has its own folder in inbox and outbox.
     """
 
     spool: SpoolSettings = SpoolSettings()
@@ -89,4 +118,7 @@ class Config(Record):
     worker: WorkerSettings = WorkerSettings()
     engine: EngineSettings = EngineSettings()
     limits: Limits = Limits()
-    presets: Annotated[dict[str, Preset], Field(min_length=1)]
+    presets: Annotated[
+        dict[PresetName, Preset],
+        Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": _PRESET_NAME}}),
+    ]

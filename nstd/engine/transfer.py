@@ -31,12 +31,14 @@ class Step(NamedTuple):
 
     Attributes:
         number: evaluations so far on all levels, this one included; it ends at `total`.
+        progress: share of the whole work that is done, 0 to 1, a level's evaluations weighing as many pixels as it has.
         level: index of the level, 0 is the coarsest.
         losses: of this evaluation.
     """
 
     number: int
     total: int
+    progress: float
     level: int
     losses: Losses
 
@@ -90,14 +92,16 @@ class Transfer:
         Raises:
             EngineError: the loss is not finite.
         """
-        total = sum(iterations + 1 for _, iterations in self._settings.schedule)
-        number = 0
-        for level, (fraction, iterations) in enumerate(self._settings.schedule):
+        schedule = self._settings.schedule
+        total = sum(iterations + 1 for _, iterations in schedule)
+        work = sum((iterations + 1) * fraction**2 for fraction, iterations in schedule)
+        number, done = 0, 0.0
+        for level, (fraction, iterations) in enumerate(schedule):
             content = _scaled(self._content, fraction)
             start = resize_image(self.best, *_size(content)) if level else self._start(content)
             for losses in self._paint_level(content, start, iterations):
-                number += 1
-                yield Step(number, total, level, losses)
+                number, done = number + 1, done + fraction**2
+                yield Step(number, total, min(1.0, done / work), level, losses)
 
     def _paint_level(self, content: Picture, start: Picture, iterations: int) -> Iterator[Losses]:
         started = self._clock()

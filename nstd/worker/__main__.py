@@ -1,10 +1,14 @@
-"""The worker's process: commands come in by standard input, events go out by standard output."""
+"""The worker's process.
+
+Its setup is its argument, commands come in by standard input, and events go out by standard output.
+"""
 
 import os
 import signal
 import sys
 
 from nstd.worker.conversation import Conversation
+from nstd.worker.messages import Setup
 
 
 def main() -> None:
@@ -19,7 +23,7 @@ def main() -> None:
     # TensorFlow takes seconds to load; the line must be listened to meanwhile.
     from nstd.worker.serve import serve  # noqa: PLC0415
 
-    serve(conversation)
+    serve(Setup.model_validate_json(sys.argv[1]), conversation)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import queue
 import threading
 from typing import BinaryIO
 
-from nstd.worker.messages import COMMANDS, Event, Request, Setup, Stop, to_line
+from nstd.worker.messages import COMMANDS, Event, Request, Stop, to_line
 
 
 class Conversation:
@@ -21,12 +21,12 @@ class Conversation:
     def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
         self._lines = commands
         self._events = events
-        self._commands: queue.SimpleQueue[Setup | Request] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self.stop = threading.Event()
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
 
-    def receive(self) -> Setup | Request:
-        """Wait for the next command other than `Stop`."""
+    def receive(self) -> Request:
+        """Wait for the next request."""
         return self._commands.get()
 
     def send(self, event: Event) -> None:

@@ -12,13 +12,12 @@ from nstd.preset import Preset, Record
 
 
 class Setup(Record):
-    """The first command: what to hold ready.
+    """What a worker is started with.
 
     Attributes:
         cache: the folder where the network's weights are stored.
     """
 
-    type: Literal["setup"] = "setup"
     engine: EngineSettings
     limits: Limits
     cache: Path
@@ -68,12 +67,14 @@ class Stepped(Record):
 
     Attributes:
         number: evaluations so far on all levels; it ends at `total`.
+        progress: share of the work that is done, 0 to 1.
         level: index of the level, 0 is the coarsest.
     """
 
     type: Literal["stepped"] = "stepped"
     number: Count
     total: Count
+    progress: float
     level: Count
     losses: Losses
 
@@ -114,7 +115,7 @@ class Failed(Record):
     traceback: str = ""
 
 
-Command = Setup | Request | Stop
+Command = Request | Stop
 Event = Ready | Stepped | Done | Interrupted | Failed
 
 COMMANDS: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="type")])

@@ -5,20 +5,25 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
 from nstd.config.settings import EngineSettings, Limits
+from nstd.errors import ConfigError
 from nstd.job import Painting
-from nstd.preset import Preset
-from nstd.spool.durable import measure, trouble
+from nstd.preset import OutputFormat, Preset
+from nstd.spool.durable import measure, trouble, write_durably
+from nstd.spool.jobs import record_bytes
+from nstd.spool.names import candidates
 from nstd.weights.store import cache_folder, load_weights
 from nstd.worker.environment import tensorflow_environment
 from nstd.worker.messages import Done, Request, Source, Stepped, StyleSource
 
 if TYPE_CHECKING:
     from nstd.worker.painter import Painter
+
+_FORMATS: Final = {".png": OutputFormat.PNG, ".jpg": OutputFormat.JPEG, ".jpeg": OutputFormat.JPEG}
 
 OnStep = Callable[[Stepped], object]
 
@@ -55,6 +60,32 @@ def paint(content: Path, preset: Preset, picture: Path, on_step: OnStep | None =
         if on_step:
             on_step(event)
     raise AssertionError("a painter ends with Done or raises")  # pragma: no cover
+
+
+def format_of(output: Path | None) -> dict[str, str]:
+    """Return the setting that makes the picture fit its file's name.
+
+    Raises:
+        ConfigError: the name's extension is none of a picture that nstd can write.
+    """
+    if output is None:
+        return {}
+    if output.suffix.lower() not in _FORMATS:
+        msg = f"{output}: must end with .png, .jpg or .jpeg"
+        raise ConfigError(msg)
+    return {"format": _FORMATS[output.suffix.lower()]}
+
+
+def free_output(content: Path, preset: Preset) -> Path:
+    """Name a picture after its photo and style, in the working directory, where there is none of that name."""
+    name = f"{content.stem}_{preset.styles[0].image.stem}.{preset.extension}"
+    return next(path for path in map(Path, candidates(name)) if not path.exists())
+
+
+def write_log(painting: Painting, picture: Path) -> None:
+    """Write a painting's log beside its picture."""
+    with trouble("write the log"):
+        write_durably(picture.with_suffix(".json"), record_bytes(painting))
 
 
 @functools.cache

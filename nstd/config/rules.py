@@ -1,0 +1,51 @@
+"""Rules between settings: names that must exist elsewhere in the file."""
+
+from collections.abc import Iterator
+
+from nstd.config.document import Document
+from nstd.config.problems import Problem, nearest_or_all
+from nstd.preset import Network, layer_names
+
+_LAYER_SETTINGS = ("content_layers", "style_layers")
+
+
+def broken_rules(document: Document) -> Iterator[Problem]:
+    """Check the rules between settings, whatever is wrong with single ones."""
+    yield from _unknown_layers(document)
+    yield from _unknown_default_presets(document)
+    yield from _names_that_differ_in_case(document)
+
+
+def _unknown_layers(document: Document) -> Iterator[Problem]:
+    network = document.entries("engine").get("network", Network.VGG19)
+    if not isinstance(network, str) or network not in [*Network]:
+        return
+    known = layer_names(Network(network))
+    for preset in document.entries("presets"):
+        for setting in _LAYER_SETTINGS:
+            for layer in document.entries("presets", preset, setting):
+                if layer not in known:
+                    path = ("presets", preset, setting, layer)
+                    message = f"is not a layer of {network}{nearest_or_all(layer, known)}"
+                    yield document.problem(path, message, at_key=True)
+
+
+def _unknown_default_presets(document: Document) -> Iterator[Problem]:
+    presets, names = document.entries("presets"), document.get("default_presets")
+    if not presets or not isinstance(names, list):
+        return
+    for index, name in enumerate(names):
+        path = ("default_presets", index)
+        if isinstance(name, str) and name not in presets:
+            shown = document.places[path].shown
+            yield document.problem(path, f"is not a preset (got {shown}){nearest_or_all(name, presets)}")
+        elif names.index(name) < index:
+            yield document.problem(path, f"is listed twice (got {document.places[path].shown})")
+
+
+def _names_that_differ_in_case(document: Document) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name in document.entries("presets"):
+        other = first.setdefault(name.lower(), name)
+        if other != name:
+            yield document.problem(("presets", name), f"differs from {other!r} only in case", at_key=True)

@@ -1,0 +1,44 @@
+"""Log lines: coloured key-value pairs for a person at a terminal, JSON for everything else."""
+
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+
+class _CurrentOutput:
+    """Writes to whatever `sys.stdout` is at the moment: a progress bar replaces it while it is drawn."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def configure_logs(*, verbose: bool = False, output: TextIO | None = None) -> None:
+    """Set up structlog for this process.
+
+    Args:
+        verbose: also log what only a developer wants to know.
+        output: where lines go and which decides on their form; None for standard output.
+    """
+    stream = output or sys.stdout
+    form: list[Processor] = (
+        [structlog.processors.TimeStamper("%H:%M:%S", utc=False), structlog.dev.ConsoleRenderer(pad_event_to=18)]
+        if stream.isatty()
+        else [
+            structlog.processors.TimeStamper("iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, *form],
+        wrapper_class=structlog.make_filtering_bound_logger("debug" if verbose else "info"),
+        logger_factory=structlog.PrintLoggerFactory(output or _CurrentOutput()),  # type: ignore[arg-type]
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,119 @@
+"""The queue: waiting jobs in `new`, the worker's jobs in `cur`."""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+
+from nstd.job import Count, Job
+from nstd.preset import Record
+from nstd.spool.durable import rename_durably, trouble
+from nstd.spool.failed import fail_damaged
+from nstd.spool.folders import Folders
+from nstd.spool.jobs import REASON_FILE, ClaimedJob, DamagedJobError, JobFolder, Mark, jobs_in
+
+
+class Counts(Record):
+    """How many jobs are in which state.
+
+    Attributes:
+        waiting: ready to be claimed.
+        held: waiting for their photo to leave the inbox, or to reach `failed/`.
+        running: with a worker, or waiting to be published.
+        failed: in `failed/`.
+    """
+
+    waiting: Count
+    held: Count
+    running: Count
+    failed: Count
+
+
+class Queue:
+    """The jobs of a spool; only the process that holds the spool's lock may claim them."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+
+    def waiting(self) -> Iterator[JobFolder]:
+        """Yield the jobs that can be claimed, oldest first.
+
+        Raises:
+            SpoolError: the queue cannot be read.
+        """
+        with trouble("read the queue"):
+            yield from (folder for folder in jobs_in(self._folders.new) if not folder.has(*Mark, REASON_FILE))
+
+    def counts(self) -> Counts:
+        """Count the jobs by state.
+
+        Raises:
+            SpoolError: the queue cannot be read.
+        """
+        with trouble("count the jobs"):
+            queued = sum(1 for _ in jobs_in(self._folders.new))
+            waiting = sum(1 for _ in self.waiting())
+            running = sum(1 for _ in jobs_in(self._folders.cur))
+            failed = sum(1 for _ in jobs_in(self._folders.failed))
+        return Counts(waiting=waiting, held=queued - waiting, running=running, failed=failed)
+
+    def claim(self, now: datetime) -> ClaimedJob | None:
+        """Take the oldest waiting job, and count the attempt before anybody reads its photo.
+
+        Args:
+            now: the time of failure of a job that turns out to be damaged.
+
+        Returns:
+            None if no job waits.
+
+        Raises:
+            DamagedJobError: the oldest job's record cannot be read; the job has gone to `failed/`.
+            SpoolError: the machine is in trouble; the job waits.
+        """
+        folder = next(self.waiting(), None)
+        if folder is None:
+            return None
+        with trouble(f"claim job {folder.id}"):
+            return self._claim(folder, now)
+
+    def give_back(self, claimed: ClaimedJob) -> None:
+        """Put a claimed job back, its attempt not counted: a graceful stop, or trouble of the environment.
+
+        Raises:
+            SpoolError: the machine is in trouble.
+        """
+        with trouble(f"give back job {claimed.job.id}"):
+            claimed.folder.write(claimed.job.model_copy(update={"attempts": claimed.job.attempts - 1}))
+            self._put_back(claimed.folder)
+
+    def requeue(self, claimed: ClaimedJob) -> None:
+        """Put a claimed job back, its attempt counted: its worker died.
+
+        Raises:
+            SpoolError: the machine is in trouble.
+        """
+        with trouble(f"requeue job {claimed.job.id}"):
+            self._put_back(claimed.folder)
+
+    def _claim(self, folder: JobFolder, now: datetime) -> ClaimedJob:
+        try:
+            job = folder.read()
+        except DamagedJobError as error:
+            fail_damaged(self._folders, folder, error, now)
+            raise
+        claimed = JobFolder(self._folders.cur / folder.id)
+        folder.path.rename(claimed.path)
+        try:
+            return self._count_attempt(claimed, job)
+        except OSError:
+            with contextlib.suppress(OSError):
+                claimed.write(job)
+            self._put_back(claimed)
+            raise
+
+    def _count_attempt(self, folder: JobFolder, job: Job) -> ClaimedJob:
+        counted = job.model_copy(update={"attempts": job.attempts + 1})
+        folder.write(counted)
+        return ClaimedJob(counted, folder, tuple(self._folders.styles / style.sha256 for style in job.styles))
+
+    def _put_back(self, folder: JobFolder) -> None:
+        rename_durably(folder.path, self._folders.new / folder.id)

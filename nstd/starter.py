@@ -1,0 +1,65 @@
+"""What a new user starts from: an example config with style images, and a demo."""
+
+import json
+import shutil
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+from nstd.config.schema import config_schema
+from nstd.errors import ConfigError
+
+CONFIG_NAME: Final = "config.yaml"
+DEMO_PHOTO: Final = "coffee.jpg"
+_SCHEMA_NAME: Final = "config.schema.json"
+
+
+def create_project(folder: Path, example: str = "config.example.yaml") -> Path:
+    """Write a config, its schema for editors, and the style images that it names.
+
+    Args:
+        folder: made if missing.
+        example: which of the package's configs.
+
+    Returns:
+        The config file.
+
+    Raises:
+        ConfigError: there is a config already, or the folder cannot be written.
+    """
+    config = folder / CONFIG_NAME
+    if config.exists():
+        msg = f"{config}: exists already; nothing was changed"
+        raise ConfigError(msg)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with as_file(files("nstd") / "assets") as assets:
+            shutil.copytree(assets / "styles", folder / "styles", dirs_exist_ok=True)
+            (folder / _SCHEMA_NAME).write_text(json.dumps(config_schema(), indent=2) + "\n")
+            shutil.copyfile(assets / example, config)
+    except OSError as error:
+        msg = f"{error.filename or folder}: cannot be written: {error.strerror}"
+        raise ConfigError(msg) from error
+    return config
+
+
+def create_demo(folder: Path) -> Path:
+    """Write the demo's config, if there is none yet, and drop its photo into the inbox.
+
+    Returns:
+        The config file.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    config = folder / CONFIG_NAME
+    if not config.exists():
+        create_project(folder, "demo.yaml")
+    try:
+        (folder / "inbox").mkdir(exist_ok=True)
+        with as_file(files("nstd") / "assets" / "photos" / DEMO_PHOTO) as photo:
+            shutil.copyfile(photo, folder / "inbox" / DEMO_PHOTO)
+    except OSError as error:
+        msg = f"{error.filename or folder}: cannot be written: {error.strerror}"
+        raise ConfigError(msg) from error
+    return config

@@ -1,0 +1,162 @@
+"""What a person sees at a terminal: progress bars and tables."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from nstd.daemon.status import CurrentJob, Outcome, SpoolStatus
+from nstd.job import Painting
+from nstd.preset import Preset
+from nstd.weights.store import Weights
+from nstd.worker.messages import Stepped
+from nstd.worker.oneshot import paint
+from nstd.worker.pace import Pace
+
+_MINUTE = 60
+_HOUR = 3600
+
+
+@contextmanager
+def painting_bar(console: Console | None = None) -> Iterator[Callable[[CurrentJob | None], None]]:
+    """Draw a bar for the running job, if this is a terminal.
+
+    Yields:
+        A function that takes the job as far as it has come; None for no job.
+    """
+    console = console or Console()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(complete_style="cyan", finished_style="green"),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[details]}", style="dim"),
+    )
+    # It is drawn only when there is something new, so that an idle daemon sleeps.
+    with Progress(
+        *columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=1.0, visible=False, details="")
+
+        def show(job: CurrentJob | None) -> None:
+            if job:
+                title = f"{escape(job.photo)} as [bold]{escape(job.preset)}[/]"
+                bar.update(task, description=title, completed=job.progress, details=_details(job))
+            bar.update(task, visible=job is not None, refresh=True)
+
+        yield show
+
+
+def paint_with_bar(content: Path, preset: Preset, picture: Path) -> Painting:
+    """Paint one picture while a bar shows how far it is; see `nstd.worker.oneshot.paint`."""
+    pace = Pace()
+    style = " and ".join(image.image.stem for image in preset.styles)
+    with painting_bar(Console(stderr=True)) as show:
+        job = CurrentJob(id="", photo=content.name, preset=style)
+        show(job)
+
+        def on_step(step: Stepped) -> None:
+            show(job.after(step, pace.seconds_left(step)))
+
+        return paint(content, preset, picture, on_step)
+
+
+@contextmanager
+def download_bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Draw a bar for each download, if this is a terminal.
+
+    Yields:
+        A function that takes what is fetched, the bytes so far, and the bytes in all if known.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(escape(name))
+            bar.update(tasks[name], completed=done, total=total)
+
+        yield show
+
+
+def print_weights(weights: Weights) -> None:
+    """Print where weights are and where they come from."""
+    provenance = weights.provenance
+    pairs = {
+        "network": weights.network,
+        "file": str(weights.path),
+        "bytes": f"{weights.size_bytes:,}",
+        "SHA-256": weights.sha256,
+        "source": f"{provenance.source} ({provenance.source_file})",
+        "source's SHA-256": provenance.source_sha256,
+        "by": provenance.credit,
+    }
+    table = Table(box=None, show_header=False)
+    for name, value in pairs.items():
+        table.add_row(f"[dim]{name}[/]", escape(value))
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def print_status(status: SpoolStatus) -> None:
+    """Print a spool's status for a person."""
+    console = Console(highlight=False)
+    console.print(_headline(status))
+    jobs = status.jobs
+    console.print(f"{jobs.running} running, {jobs.waiting} waiting, {jobs.held} held back, {jobs.failed} failed")
+    if not (daemon := status.daemon):
+        return
+    if status.pid is not None and daemon.job:
+        job = daemon.job
+        console.print(f"\nPainting {escape(job.photo)} as {escape(job.preset)}: {job.progress:.0%}, {_details(job)}")
+    _print_rows(
+        console, "Last results", [(_ended(one), one.photo, one.preset, _came_to(one)) for one in daemon.results]
+    )
+    _print_rows(console, "Left alone in the inbox", [(one.path, one.reason) for one in daemon.ignored])
+    _print_rows(console, "Failed", [(one.id, one.photo or "", one.reason) for one in status.failed])
+
+
+def _headline(status: SpoolStatus) -> str:
+    if status.pid is None or status.daemon is None:
+        return "[yellow]No daemon is running.[/]" if status.pid is None else "[green]A daemon is starting.[/]"
+    if status.daemon.trouble:
+        return f"[red]Daemon {status.pid} waits: {escape(status.daemon.trouble)}[/]"
+    return f"[green]Daemon {status.pid} is {status.daemon.state}[/], since {status.daemon.started_at[:19]}Z."
+
+
+def _print_rows(console: Console, title: str, rows: list[tuple[str, ...]]) -> None:
+    if not rows:
+        return
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, show_header=False)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def _ended(outcome: Outcome) -> str:
+    return outcome.ended_at[:19].replace("T", " ")
+
+
+def _came_to(outcome: Outcome) -> str:
+    return outcome.picture or f"failed: {outcome.reason}"
+
+
+def _details(job: CurrentJob) -> str:
+    if job.loss is None:
+        return "waiting for the first step"
+    left = "" if job.seconds_left is None else f", {duration(job.seconds_left)} left"
+    return f"step {job.step}/{job.steps}, loss {job.loss:,.0f}{left}"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as people say it: `42 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"

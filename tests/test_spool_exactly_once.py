@@ -1,0 +1,256 @@
+"""The crown: whenever it is killed, and whatever call fails, each photo ends with exactly one result."""
+
+import contextlib
+import errno
+import os
+import random
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from types import BuiltinFunctionType, FrameType
+from typing import Any
+
+import pytest
+from spool_world import NOT_AN_IMAGE, NOW, STAMP, World, contents
+
+from nstd.errors import ConfigError, SpoolError
+from nstd.job import Failure, FailureKind, ResultLog
+from nstd.spool.failed import failed_jobs, retry
+from nstd.spool.recover import recover
+
+PHOTO = b"a photo"
+DISK_CALLS = {"fsync", "ftruncate", "link", "mkdir", "open", "rename", "rmdir", "unlink", "utime", "write"}
+
+
+class AtCall:
+    """Does something just before the n-th call that may change the disk, on this thread, from C or Python."""
+
+    def __init__(self, number: int, act: Callable[[], None]) -> None:
+        self.left = number
+        self._act = act
+
+    def __enter__(self) -> "AtCall":
+        sys.setprofile(self._profile)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:  # noqa: ANN401  # as sys.setprofile has it
+        if event == "c_call" and _changes_disk(argument):
+            self._count()
+        elif event == "call" and frame.f_code.co_name == "_renameat2":
+            self._count()
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self._act()
+
+
+def _changes_disk(function: BuiltinFunctionType) -> bool:
+    return function.__module__ == "posix" and function.__name__ in DISK_CALLS
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _fail() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def survives(life: Callable[[], object], kill_at: int) -> bool:
+    """Run a life in a child process that is killed at its n-th call; tell whether it came to its end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the child uses no other thread
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with AtCall(kill_at, _die):
+                life()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert status in {0, signal.SIGKILL}, "the child raised an error"
+    return status == 0
+
+
+class Case:
+    """What is prepared, what is done over and over, and how it must end."""
+
+    presets: tuple[str, ...] = ("swirls",)
+    photo = PHOTO
+    archived = "swirls/cat.jpg"
+    fails = False
+
+    def __init__(self, root: Path, elsewhere: Path | None) -> None:
+        self.world = World(root, elsewhere=elsewhere)
+        self.prepare()
+
+    def prepare(self) -> None:
+        self.world.drop("swirls/cat.jpg", self.photo)
+
+    def live(self) -> None:
+        self.world.live()
+
+    def check_at_any_time(self) -> None:
+        """The photo is somewhere, and each published picture has its log."""
+        world = self.world
+        places = (world.folders.inbox, world.folders.state, world.folders.originals, world.folders.failed)
+        assert any(self.photo in contents(place).values() for place in places) or world.results()
+        for name in world.results():
+            assert name.endswith(".json") or name.replace(".png", ".json") in world.results()
+
+    def check_at_the_end(self) -> None:
+        world = self.world
+        assert world.remains() == []
+        assert contents(world.folders.inbox) == {}
+        assert world.originals() == {self.archived: self.photo}
+        assert contents(world.folders.failed) == {} or self.fails
+        assert set(world.results()) == self.published()
+        for name, data in world.results().items():
+            if name.endswith(".png"):
+                log = ResultLog.model_validate_json(world.results()[name.replace(".png", ".json")])
+                assert (log.output.name, log.output.sha256) == (Path(name).name, sha256(data).hexdigest())
+
+    def published(self) -> set[str]:
+        stems = [f"{preset}/cat_{preset}_{STAMP}" for preset in self.presets]
+        return {f"{stem}.{extension}" for stem in stems for extension in ("png", "json")}
+
+
+class TwoPresets(Case):
+    presets = ("swirls", "wave")
+    archived = "cat.jpg"
+
+    def prepare(self) -> None:
+        self.world.default_presets = self.presets
+        self.world.drop("cat.jpg", self.photo)
+
+
+class Unkept(Case):
+    def prepare(self) -> None:
+        super().prepare()
+        self.world = World(self.world.root, elsewhere=self.world.elsewhere, keep_originals=False)
+
+    def check_at_the_end(self) -> None:
+        assert self.world.originals() == {}
+        (self.world.folders.originals / "swirls").mkdir()
+        (self.world.folders.originals / self.archived).write_bytes(self.photo)
+        super().check_at_the_end()
+
+
+class BadPhoto(Case):
+    photo = NOT_AN_IMAGE
+    fails = True
+
+    def published(self) -> set[str]:
+        return set()
+
+    def check_at_the_end(self) -> None:
+        super().check_at_the_end()
+        failed = [contents(folder.path) for folder in self.world.jobs("failed")]
+        assert [found.pop("cat.jpg") for found in failed] == [self.photo] * len(self.presets)
+        for found in failed:
+            assert Failure.model_validate_json(found.pop("reason.json")).kind is FailureKind.INPUT
+            assert found == {}
+
+
+class TooBigForTwoPresets(BadPhoto, TwoPresets):
+    photo = b"x" * 1000
+
+    def prepare(self) -> None:
+        self.world = World(self.world.root, elsewhere=self.world.elsewhere, max_bytes=999)
+        TwoPresets.prepare(self)
+
+
+class Retried(Case):
+    photo = NOT_AN_IMAGE
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.world.live()
+        self.world.lenient = True
+
+    def live(self) -> None:
+        recover(self.world.folders, keep_originals=True, now=NOW)
+        for failed in failed_jobs(self.world.folders):
+            retry(self.world.folders, failed.id)
+        self.world.work()
+
+
+CASES = (Case, TwoPresets, Unkept, BadPhoto, TooBigForTwoPresets, Retried)
+
+
+@pytest.fixture(params=["one file system", "two file systems"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Path | None]]:
+    """Return a function that makes a fresh folder on another file system, or says that there is one only."""
+    if request.param == "one file system":
+        yield lambda: None
+        return
+    memory = Path("/dev/shm")  # noqa: S108  # the one other file system that a Linux machine has for sure
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs /dev/shm, as another file system")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        names = (Path(folder) / str(number) for number in count())
+        yield lambda: fresh(next(names))
+
+
+def fresh(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("make", CASES)
+def test_killed_before_any_call_each_photo_has_one_result(
+    make: type[Case], tmp_path: Path, elsewhere: Callable[[], Path | None]
+):
+    for kill_at in count(1):
+        case = make(fresh(tmp_path / str(kill_at)), elsewhere())
+        survived = survives(case.live, kill_at)
+        case.check_at_any_time()
+        case.live()
+        case.check_at_the_end()
+        if survived:
+            break
+    assert kill_at > 20
+
+
+@pytest.mark.parametrize("make", CASES)
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_again_and_again_each_photo_has_one_result(
+    make: type[Case], seed: int, tmp_path: Path, elsewhere: Callable[[], Path | None]
+):
+    dice = random.Random(seed)  # noqa: S311  # no secret
+    case = make(fresh(tmp_path / "world"), elsewhere())
+    while not survives(case.live, dice.randint(1, 60)):
+        case.check_at_any_time()
+    case.live()
+    case.check_at_the_end()
+
+
+
+@pytest.mark.parametrize("make", CASES)
+def test_whatever_call_fails_the_same_process_ends_with_one_result(
+    make: type[Case], tmp_path: Path, elsewhere: Callable[[], Path | None]
+):
+    for fail_at in count(1):
+        case = make(fresh(tmp_path / str(fail_at)), elsewhere())
+        with AtCall(fail_at, _fail) as calls, contextlib.suppress(SpoolError, ConfigError):
+            case.live()
+        case.check_at_any_time()
+        for _ in range(2):
+            case.world.work()
+        assert contents(case.world.folders.inbox) == {}
+        case.live()
+        case.check_at_the_end()
+        if calls.left > 0:
+            break
+    assert fail_at > 20

@@ -1,0 +1,241 @@
+import errno
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+
+import pytest
+from spool_world import NOW, World, contents
+
+from nstd.errors import ConfigError, SpoolError
+from nstd.job import FailureKind
+from nstd.preset import Preset
+from nstd.spool.failed import failed_jobs
+from nstd.spool.ingest import Ingested
+from nstd.spool.jobs import new_job_id, timestamp
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def during_copy(act: Callable[[], object]) -> None:
+    """Do something once, right after the first read of the drop's bytes; the style image takes two before."""
+    reads = count(1)
+
+    def profile(_: object, event: str, function: object) -> None:
+        if event == "c_return" and function is os.read and next(reads) == 3:
+            sys.setprofile(None)
+            act()
+
+    sys.setprofile(profile)
+
+
+def test_drop_becomes_a_job_with_its_facts_and_leaves_the_inbox(world: World):
+    world.drop("swirls/cat.JPG", b"a photo")
+    [drop] = world.scan().drops
+    ingested = world.ingest.ingest(drop, world.presets, NOW)
+    [job] = ingested.jobs
+    [folder] = world.jobs("new")
+    assert ingested == Ingested((job,))
+    assert folder.read() == job
+    assert contents(folder.path) == {
+        "content.jpg": b"a photo",
+        "job.json": job.model_dump_json(indent=2).encode() + b"\n",
+    }
+    assert job.drop == drop.identity
+    assert job.content.model_dump() == {"name": "cat.JPG", "bytes": 7, "sha256": sha256(b"a photo").hexdigest()}
+    assert (job.preset_name, job.preset, job.attempts) == ("swirls", world.presets["swirls"], 0)
+    assert (job.created_at, job.siblings) == ("2026-11-23T04:15:00.123456Z", (job.id,))
+    assert contents(world.folders.styles) == {job.styles[0].sha256: b"brush strokes"}
+    assert contents(world.folders.inbox) == {}
+    assert world.originals() == {"swirls/cat.JPG": b"a photo"}
+
+
+def test_several_presets_make_as_many_jobs_of_one_photo(world: World):
+    world.default_presets = ("swirls", "wave")
+    world.drop("cat.jpg")
+    [ingested] = world.take_in()
+    ids = tuple(job.id for job in ingested.jobs)
+    assert [job.preset_name for job in ingested.jobs] == ["swirls", "wave"]
+    assert [job.siblings for job in ingested.jobs] == [ids, ids]
+    assert {folder.id for folder in world.jobs("new")} == set(ids)
+    assert world.originals() == {"cat.jpg": b"a photo"}
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.jpg", b"x" * 255, b"new\nline.jpg", b"-rf", b"back\\slash", b"a b", b"\\x41.jpg"]
+)
+def test_any_name_goes_all_the_way(world: World, name: bytes):
+    world.drop("swirls/" + os.fsdecode(name))
+    world.live()
+    assert [os.fsencode(path) for path in world.originals()] == [b"swirls/" + name]
+    assert len(world.results()) == 2
+    assert world.remains() == []
+
+
+def test_same_bytes_dropped_twice_make_two_jobs_and_one_original(world: World):
+    first, second = world.taken_in(), world.taken_in()
+    assert first.id != second.id
+    assert len(world.jobs("new")) == 2
+    assert world.originals() == {"swirls/cat.jpg": b"a photo"}
+
+
+def test_another_photo_of_the_same_name_is_archived_beside_the_first(world: World):
+    world.taken_in(data=b"first")
+    world.taken_in(data=b"other")
+    world.taken_in(data=b"the third")
+    assert world.originals() == {
+        "swirls/cat.jpg": b"first",
+        "swirls/cat_2.jpg": b"other",
+        "swirls/cat_3.jpg": b"the third",
+    }
+
+
+def test_photo_is_removed_where_originals_are_not_kept(tmp_path: Path):
+    world = World(tmp_path, keep_originals=False)
+    world.taken_in()
+    assert contents(world.folders.inbox) == world.originals() == {}
+    assert len(world.jobs("new")) == 1
+
+
+def _rewrite_in_place(path: Path) -> None:
+    found = path.stat()
+    path.write_bytes(b"a ph0to")
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
+
+
+def _replace(path: Path) -> None:
+    path.with_name(".other").write_bytes(b"another")
+    path.with_name(".other").rename(path)
+
+
+def _link_instead(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+
+def _pipe_instead(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _folder_moved(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("gone"))
+
+
+def _folder_is_link(path: Path) -> None:
+    _folder_moved(path)
+    path.parent.symlink_to(path.parent.with_name("gone"))
+
+
+def _grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+CHANGES = (_rewrite_in_place, _replace, _link_instead, _pipe_instead, _folder_moved, _folder_is_link, _grow, Path.unlink)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_drop_that_changed_since_it_settled_must_settle_again(world: World, change: Callable[[Path], None]):
+    path = world.drop()
+    [drop] = world.scan().drops
+    change(path)
+    assert world.ingest.ingest(drop, world.presets, NOW) == Ingested(())
+    assert world.remains() == []
+
+
+@pytest.mark.parametrize("change", [_rewrite_in_place, _grow])
+def test_drop_that_changes_while_it_is_copied_must_settle_again(world: World, change: Callable[[Path], None]):
+    path = world.drop()
+    [drop] = world.scan().drops
+    during_copy(lambda: change(path))
+    assert world.ingest.ingest(drop, world.presets, NOW) == Ingested(())
+    assert world.remains() == []
+    assert path.exists()
+
+
+def test_drop_that_is_replaced_while_it_is_copied_is_ingested_and_its_successor_stays(world: World):
+    path = world.drop()
+    [drop] = world.scan().drops
+    during_copy(lambda: _replace(path))
+    [job] = world.ingest.ingest(drop, world.presets, NOW).jobs
+    assert world.jobs("new")[0].content(job).read_bytes() == b"a photo"
+    assert world.originals() == {"swirls/cat.jpg": b"a photo"}
+    assert path.read_bytes() == b"another"
+    assert len(world.scan().drops) == 1
+
+
+def test_missing_style_image_leaves_the_drop_where_it_is(world: World):
+    path = world.drop()
+    world.presets["swirls"] = Preset.model_validate({"styles": [world.root / "no.jpg"]})
+    with pytest.raises(ConfigError, match=r"^presets.swirls.styles: .*/no.jpg: cannot be read: No such file"):
+        world.take_in()
+    assert path.exists()
+    assert world.remains() == []
+
+
+def test_frozen_preset_outlives_its_style_image(world: World):
+    job = world.taken_in()
+    (world.root / "style.jpg").unlink()
+    claimed = world.claim()
+    assert [path.read_bytes() for path in claimed.styles] == [b"brush strokes"]
+    assert claimed.job.styles == job.styles
+
+
+def test_too_big_file_goes_to_failed_and_is_archived_like_any_other(tmp_path: Path):
+    world = World(tmp_path, default_presets=("swirls", "wave"), max_bytes=1 << 20)
+    world.drop("film.mov", bytes((1 << 20) + 52429))
+    [ingested] = world.take_in()
+    assert ingested.refusal == "the file has 1.1 MiB, limits.max_file_mib allows 1.0"
+    failed = failed_jobs(world.folders)
+    assert sorted(one.id for one in failed) == sorted(job.id for job in ingested.jobs)
+    for one in failed:
+        assert one.failure is not None
+        assert (one.failure.kind, one.failure.message) == (FailureKind.INPUT, ingested.refusal)
+        photo = world.folders.failed / one.id / "film.mov"
+        assert photo.samefile(world.folders.originals / "film.mov")  # it was not copied
+    assert world.remains() == []
+
+
+def test_file_of_just_the_allowed_size_is_taken(tmp_path: Path):
+    world = World(tmp_path, max_bytes=7)
+    world.drop(data=b"7 bytes")
+    assert world.take_in()[0].refusal == ""
+
+
+def test_unreadable_drop_is_trouble_and_stays(world: World):
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    path = world.drop()
+    path.chmod(0)
+    with pytest.raises(SpoolError, match=r"^cannot ingest swirls/cat.jpg: cat.jpg: Permission denied$"):
+        world.take_in()
+    assert path.exists()
+
+
+def test_trouble_while_staging_leaves_the_drop_and_no_remains(world: World):
+    path = world.drop()
+    [drop] = world.scan().drops
+
+    def fail() -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    during_copy(fail)
+    with pytest.raises(SpoolError, match=r"^cannot ingest swirls/cat.jpg: Input/output error$"):
+        world.ingest.ingest(drop, world.presets, NOW)
+    assert path.exists()
+    assert world.remains() == []
+
+
+def test_job_ids_sort_by_time_in_utc():
+    early = datetime(2026, 11, 23, 5, 15, 0, 1, tzinfo=timezone(timedelta(hours=1)))
+    ids = [new_job_id(early), new_job_id(NOW), new_job_id(datetime(2027, 1, 1, tzinfo=UTC))]
+    assert ids[0].startswith("20261123T041500.000001Z-")
+    assert ids == sorted(ids)
+    assert timestamp(early) == "2026-11-23T04:15:00.000001Z"
