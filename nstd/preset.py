@@ -75,6 +75,10 @@ LayerWeights = Annotated[
 ]
 
 
+# With equal weights block 4 makes up 95 % of the style loss, and the style's colours come hundreds of steps later.
+_STYLE_LAYERS: Final = {"block1_conv1": 50, "block2_conv1": 5, "block3_conv1": 4, "block4_conv1": 1, "block5_conv1": 4}
+
+
 def _one_or_many(value: object) -> object:
     return value if isinstance(value, list | tuple) else (value,)
 
@@ -108,7 +112,7 @@ class TransferSettings(Record):
         AfterValidator(_ends_at_full_size),
     ] = (0.5, 1)
     content_layers: LayerWeights = {"block4_conv2": 1}
-    style_layers: LayerWeights = {f"block{block}_conv1": 1 for block in range(1, 6)}
+    style_layers: LayerWeights = dict(_STYLE_LAYERS)
     content_weight: NonNegativeFloat = 1
     style_weight: PositiveFloat = 1
     tv_weight: NonNegativeFloat = 0

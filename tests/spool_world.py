@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from nstd.errors import SpoolError
 from nstd.job import FailureKind, ImageFacts, Job, ResultLog
 from nstd.preset import Preset
 from nstd.spool.failed import fail
 from nstd.spool.folders import Folders
-from nstd.spool.inbox import scan
+from nstd.spool.inbox import Scan, scan
 from nstd.spool.ingest import Ingest, Ingested
 from nstd.spool.jobs import ClaimedJob, JobFolder, jobs_in
 from nstd.spool.publish import publish
@@ -68,7 +67,7 @@ class World:
         path.write_bytes(data)
         return path
 
-    def scan(self) -> Any:  # noqa: ANN401  # a Scan; spelled loosely, as tests take it apart
+    def scan(self) -> Scan:
         return scan(self.folders, self.presets, self.default_presets)
 
     def take_in(self) -> list[Ingested]:

@@ -28,8 +28,8 @@ def test_gram_matrix_of_bfloat16_features_is_summed_in_float32():
 def test_content_loss_by_hand():
     features = tf.constant([[[[1.0, 2.0], [3.0, 4.0]]]])
     target = tf.constant([[[[0.0, 2.0], [3.0, 1.0]]]])
-    # 0.1 * (1 + 0 + 0 + 9) / 4
-    assert float(content_loss(features, target)) == pytest.approx(0.25)
+    # 0.3 * (1 + 0 + 0 + 9) / 4
+    assert float(content_loss(features, target)) == pytest.approx(0.75)
 
 
 def test_style_loss_by_hand():

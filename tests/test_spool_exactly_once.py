@@ -13,7 +13,7 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from types import BuiltinFunctionType, FrameType
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from spool_world import NOT_AN_IMAGE, NOW, STAMP, World, contents
@@ -34,17 +34,16 @@ class AtCall:
         self.left = number
         self._act = act
 
-    def __enter__(self) -> "AtCall":
+    def __enter__(self) -> Self:
         sys.setprofile(self._profile)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
 
-    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:  # noqa: ANN401  # as sys.setprofile has it
-        if event == "c_call" and _changes_disk(argument):
-            self._count()
-        elif event == "call" and frame.f_code.co_name == "_renameat2":
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        is_rename = event == "call" and frame.f_code.co_name == "_renameat2"
+        if is_rename or (event == "c_call" and _changes_disk(argument)):
             self._count()
 
     def _count(self) -> None:
@@ -189,31 +188,35 @@ class Retried(Case):
 CASES = (Case, TwoPresets, Unkept, BadPhoto, TooBigForTwoPresets, Retried)
 
 
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """Return a folder in memory, for speed: here no power is cut, so nothing needs a real disk."""
+    where = Path("/dev/shm")  # noqa: S108  # what every Linux machine mounts
+    with tempfile.TemporaryDirectory(dir=where if where.is_dir() else None) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(params=["one file system", "two file systems"])
-def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Path | None]]:
-    """Return a function that makes a fresh folder on another file system, or says that there is one only."""
-    if request.param == "one file system":
-        yield lambda: None
-        return
-    memory = Path("/dev/shm")  # noqa: S108  # the one other file system that a Linux machine has for sure
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+def fresh_case(request: pytest.FixtureRequest, memory: Path, tmp_path: Path) -> Callable[[type[Case]], Case]:
+    """Return a function that sets a case up, with inbox and failed on a file system of their own or not."""
+    numbers = count()
+    two = request.param == "two file systems"
+    if two and memory.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("needs /dev/shm, as another file system")
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
-        names = (Path(folder) / str(number) for number in count())
-        yield lambda: fresh(next(names))
+
+    def make(case: type[Case]) -> Case:
+        number = str(next(numbers))
+        for folder in (memory / number, tmp_path / number):
+            folder.mkdir()
+        return case(memory / number, tmp_path / number if two else None)
+
+    return make
 
 
-def fresh(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
-@pytest.mark.parametrize("make", CASES)
-def test_killed_before_any_call_each_photo_has_one_result(
-    make: type[Case], tmp_path: Path, elsewhere: Callable[[], Path | None]
-):
+@pytest.mark.parametrize("kind", CASES)
+def test_killed_before_any_call_each_photo_has_one_result(kind: type[Case], fresh_case: Callable[[type[Case]], Case]):
     for kill_at in count(1):
-        case = make(fresh(tmp_path / str(kill_at)), elsewhere())
+        case = fresh_case(kind)
         survived = survives(case.live, kill_at)
         case.check_at_any_time()
         case.live()
@@ -223,26 +226,25 @@ def test_killed_before_any_call_each_photo_has_one_result(
     assert kill_at > 20
 
 
-@pytest.mark.parametrize("make", CASES)
+@pytest.mark.parametrize("kind", CASES)
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_again_and_again_each_photo_has_one_result(
-    make: type[Case], seed: int, tmp_path: Path, elsewhere: Callable[[], Path | None]
+    kind: type[Case], seed: int, fresh_case: Callable[[type[Case]], Case]
 ):
     dice = random.Random(seed)  # noqa: S311  # no secret
-    case = make(fresh(tmp_path / "world"), elsewhere())
+    case = fresh_case(kind)
     while not survives(case.live, dice.randint(1, 60)):
         case.check_at_any_time()
     case.live()
     case.check_at_the_end()
 
 
-
-@pytest.mark.parametrize("make", CASES)
+@pytest.mark.parametrize("kind", CASES)
 def test_whatever_call_fails_the_same_process_ends_with_one_result(
-    make: type[Case], tmp_path: Path, elsewhere: Callable[[], Path | None]
+    kind: type[Case], fresh_case: Callable[[type[Case]], Case]
 ):
     for fail_at in count(1):
-        case = make(fresh(tmp_path / str(fail_at)), elsewhere())
+        case = fresh_case(kind)
         with AtCall(fail_at, _fail) as calls, contextlib.suppress(SpoolError, ConfigError):
             case.live()
         case.check_at_any_time()

@@ -105,7 +105,7 @@ FOLDER = "is a folder: photos go directly into the preset's own folder"
         (os.mkdir, FOLDER),
     ],
 )
-def test_what_is_no_file_is_ignored_with_a_reason(world: World, make, reason: str):  # noqa: ANN001  # makes it there
+def test_what_is_no_file_is_ignored_with_a_reason(world: World, make, reason: str):  # makes it there
     world.default_presets = ("wave",)
     make(world.folders.inbox / "swirls" / "z.jpg")
     make(world.folders.inbox / "z.jpg")

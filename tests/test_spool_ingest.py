@@ -138,7 +138,16 @@ def _grow(path: Path) -> None:
         file.write(b"more")
 
 
-CHANGES = (_rewrite_in_place, _replace, _link_instead, _pipe_instead, _folder_moved, _folder_is_link, _grow, Path.unlink)
+CHANGES = (
+    _rewrite_in_place,
+    _replace,
+    _link_instead,
+    _pipe_instead,
+    _folder_moved,
+    _folder_is_link,
+    _grow,
+    Path.unlink,
+)
 
 
 @pytest.mark.parametrize("change", CHANGES)

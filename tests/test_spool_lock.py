@@ -67,9 +67,8 @@ def test_holder_that_has_not_said_its_name_is_unknown(tmp_path: Path):
 
 def test_lock_waits_for_one_who_only_looks(tmp_path: Path):
     path = tmp_path / "lock"
-    with start_holder(path) as looker:
-        with spool_lock(path, pause=lambda _: looker.communicate("")):
-            assert holder(path) == os.getpid()
+    with start_holder(path) as looker, spool_lock(path, pause=lambda _: looker.communicate("")):
+        assert holder(path) == os.getpid()
 
 
 def test_nobody_holds_a_spool_that_was_never_used(tmp_path: Path):

@@ -78,7 +78,7 @@ def _nothing(path: Path) -> None:
         (os.mkfifo, "not a regular file"),
     ],
 )
-def test_unreadable_style_image_names_preset_and_file(tmp_path: Path, folder: Path, make, why: str):  # noqa: ANN001  # makes it there
+def test_unreadable_style_image_names_preset_and_file(tmp_path: Path, folder: Path, make, why: str):  # makes it there
     make(tmp_path / "a.jpg")
     with pytest.raises(ConfigError) as caught:
         StyleStore(folder).freeze("swirls", preset(tmp_path / "a.jpg"))

@@ -15,7 +15,9 @@ from nstd.config.settings import Config
 from nstd.daemon.easel import Easel
 from nstd.daemon.intake import Intake
 from nstd.daemon.outcomes import Outcomes
-from nstd.daemon.status import CurrentJob, DaemonStatus, State, write_status
+from nstd.daemon.report import Reporter
+from nstd.daemon.status import DaemonStatus, State
+from nstd.daemon.trouble import Trouble
 from nstd.daemon.wake import Wake
 from nstd.daemon.watch import watching
 from nstd.errors import SpoolError
@@ -27,41 +29,9 @@ from nstd.spool.recover import Repairs, recover, resume
 from nstd.weights.store import find_weights
 from nstd.worker.messages import Setup
 
-_LONGEST_PAUSE_SECONDS: Final = 60.0
-_STATUS_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 10.0
 
 _log = structlog.get_logger()
-
-
-class Trouble:
-    """Back off from a machine in trouble: each failed try doubles the pause before the next.
-
-    Attributes:
-        reason: None while all is well.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._pause = 0.0
-        self._until = 0.0
-        self.reason: str | None = None
-
-    def strike(self, error: SpoolError) -> None:
-        """Begin or prolong the pause."""
-        self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * 2 or 1.0)
-        self._until = self._clock() + self._pause
-        self.reason = str(error)
-        _log.error("trouble", reason=self.reason, next_try_seconds=self._pause)
-
-    def seconds_left(self) -> float:
-        """Say how long the pause still lasts."""
-        return max(0.0, self._until - self._clock())
-
-    def clear(self) -> None:
-        """All is well again."""
-        self._pause, self.reason = 0.0, None
-        _log.info("trouble_over")
 
 
 class Daemon:
@@ -88,7 +58,6 @@ class Daemon:
     ) -> None:
         self._config = config
         self._once = once
-        self._on_status = on_status
         self._clock = clock
         self._now = now
         self._cache = cache
@@ -100,8 +69,7 @@ class Daemon:
         self._intake = Intake(self._folders, config, now=now, clock=clock)
         self._trouble = Trouble(clock)
         self._stop_by: float | None = None
-        self._status: DaemonStatus | None = None
-        self._status_at = -_STATUS_SECONDS
+        self._reporter = Reporter(self._folders, on_status, clock)
         self._started_at = timestamp(now())
 
     def run(self) -> bool:
@@ -215,7 +183,6 @@ class Daemon:
         return State.PAINTING if self._easel.claimed else State.IDLE
 
     def _report(self, state: State) -> None:
-        """Tell the status if it has changed, though progress only about once a second."""
         status = DaemonStatus(
             state=state,
             started_at=self._started_at,
@@ -224,12 +191,7 @@ class Daemon:
             ignored=self._intake.notices,
             results=tuple(self._outcomes.results),
         )
-        only_progress = self._status and _but_for_progress(status) == _but_for_progress(self._status)
-        if status == self._status or (only_progress and self._clock() < self._status_at + _STATUS_SECONDS):
-            return
-        self._status, self._status_at = status, self._clock()
-        self._on_status(status)
-        self._guard(lambda: write_status(self._folders, status))
+        self._guard(lambda: self._reporter.report(status))
 
     @contextlib.contextmanager
     def _farewell(self) -> Iterator[None]:
@@ -242,8 +204,3 @@ class Daemon:
             finally:
                 self._report(State.STOPPED)
                 _log.info("daemon_stopped")
-
-
-def _but_for_progress(status: DaemonStatus) -> DaemonStatus:
-    job = status.job and CurrentJob(id=status.job.id, photo=status.job.photo, preset=status.job.preset)
-    return status.model_copy(update={"job": job})

@@ -8,7 +8,7 @@ from typing import Final
 
 import tensorflow as tf
 
-CONTENT_SCALE: Final = 0.1
+CONTENT_SCALE: Final = 0.3
 STYLE_SCALE: Final = 10.0
 
 

@@ -101,11 +101,11 @@ def _drop_path(folders: Folders, drop: DropIdentity) -> Path:
 
 def _take(folders: Folders, drop: DropIdentity, taken: Path) -> None:
     path = _drop_path(folders, drop)
-    if is_still(drop, path):
+    if not os.path.lexists(taken):
+        if not is_still(drop, path):
+            _check_inbox_is_there(folders, drop, path)
+            return
         path.rename(taken)
-    elif not os.path.lexists(taken):
-        _check_inbox_is_there(folders, drop, path)
-        return
     if not is_still(drop, taken):
         _put_back(taken, path)
     fsync_folder(path.parent)

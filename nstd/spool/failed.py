@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from nstd.errors import InputError, SpoolError
 from nstd.job import Failure, FailureKind, Job
 from nstd.spool.durable import (
-    Copied,
     copy_durably,
     fsync_folder,
     link_or_copy,
@@ -177,17 +176,23 @@ def _queue_again(folders: Folders, job_id: str, waiting: JobFolder) -> Job:
         msg = f"job {job_id} is still on its way to {to_text(failed.path)}; try again in a moment"
         raise SpoolError(msg)
     staged = JobFolder(folders.tmp / f"{job_id}.{secrets.token_hex(4)}.retry")
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, staged.path, ignore_errors=True)
+        _stage_again(staged, job, photo)
+        rename_durably(staged.path, waiting.path)
+    return job
+
+
+def _stage_again(staged: JobFolder, job: Job, photo: Path) -> None:
     staged.path.mkdir()
     with opened(photo) as source:
         copied = copy_durably(source, staged.content(job))
-    if copied != Copied(job.content.bytes, job.content.sha256):
+    if copied != (job.content.bytes, job.content.sha256):
         msg = f"{to_text(photo)}: is not the photo that failed (SHA-256 {copied.sha256}); drop it into the inbox"
         raise InputError(msg)
     write_new(staged.path / JOB_FILE, record_bytes(job))
     (staged.path / Mark.RETRIED).touch()
     fsync_folder(staged.path)
-    rename_durably(staged.path, waiting.path)
-    return job
 
 
 def _retriable(job_id: str, failed: JobFolder, failure: Failure | None) -> tuple[Job, Path]:

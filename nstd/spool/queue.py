@@ -1,7 +1,7 @@
 """The queue: waiting jobs in `new`, the worker's jobs in `cur`."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from nstd.job import Count, Job
@@ -41,19 +41,19 @@ class Queue:
             SpoolError: the queue cannot be read.
         """
         with trouble("read the queue"):
-            yield from (folder for folder in jobs_in(self._folders.new) if not folder.has(*Mark, REASON_FILE))
+            yield from self._waiting()
 
     def counts(self) -> Counts:
-        """Count the jobs by state.
+        """Count the jobs by state; where no daemon has run yet, there are none.
 
         Raises:
             SpoolError: the queue cannot be read.
         """
         with trouble("count the jobs"):
-            queued = sum(1 for _ in jobs_in(self._folders.new))
-            waiting = sum(1 for _ in self.waiting())
-            running = sum(1 for _ in jobs_in(self._folders.cur))
-            failed = sum(1 for _ in jobs_in(self._folders.failed))
+            queued = _count(lambda: jobs_in(self._folders.new))
+            waiting = _count(self._waiting)
+            running = _count(lambda: jobs_in(self._folders.cur))
+            failed = _count(lambda: jobs_in(self._folders.failed))
         return Counts(waiting=waiting, held=queued - waiting, running=running, failed=failed)
 
     def claim(self, now: datetime) -> ClaimedJob | None:
@@ -94,6 +94,9 @@ class Queue:
         with trouble(f"requeue job {claimed.job.id}"):
             self._put_back(claimed.folder)
 
+    def _waiting(self) -> Iterator[JobFolder]:
+        return (folder for folder in jobs_in(self._folders.new) if not folder.has(*Mark, REASON_FILE))
+
     def _claim(self, folder: JobFolder, now: datetime) -> ClaimedJob:
         try:
             job = folder.read()
@@ -117,3 +120,10 @@ class Queue:
 
     def _put_back(self, folder: JobFolder) -> None:
         rename_durably(folder.path, self._folders.new / folder.id)
+
+
+def _count(find: Callable[[], Iterator[JobFolder]]) -> int:
+    try:
+        return sum(1 for _ in find())
+    except FileNotFoundError:
+        return 0

@@ -169,7 +169,7 @@ def _unclaimed(folders: Folders, folder: JobFolder, now: datetime) -> Iterator[R
 
 
 def _clear(place: Path) -> Iterator[Repaired]:
-    for path in place.iterdir():
+    for path in sorted(place.iterdir()):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

@@ -24,6 +24,8 @@ def main() -> None:
     from nstd.worker.serve import serve  # noqa: PLC0415
 
     serve(Setup.model_validate_json(sys.argv[1]), conversation)
+    # The listening thread holds standard input, which an orderly end would wait for.
+    os._exit(os.EX_CONFIG)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,50 @@
+"""Telling the status: to the status file, and to whoever watches."""
+
+from collections.abc import Callable
+from typing import Final
+
+from nstd.daemon.status import CurrentJob, DaemonStatus, write_status
+from nstd.spool.folders import Folders
+
+_PROGRESS_SECONDS: Final = 1.0
+
+
+class Reporter:
+    """Tell the status whenever it has changed, though mere progress only about once a second.
+
+    Args:
+        folders: of the spool.
+        on_status: told as well.
+        clock: seconds that never run backwards.
+    """
+
+    def __init__(
+        self, folders: Folders, on_status: Callable[[DaemonStatus], object], clock: Callable[[], float]
+    ) -> None:
+        self._folders = folders
+        self._on_status = on_status
+        self._clock = clock
+        self._last: DaemonStatus | None = None
+        self._told_at = 0.0
+
+    def report(self, status: DaemonStatus) -> None:
+        """Tell the status if it is news.
+
+        Raises:
+            SpoolError: the status file cannot be written.
+        """
+        if not self._is_news(status):
+            return
+        self._last, self._told_at = status, self._clock()
+        self._on_status(status)
+        write_status(self._folders, status)
+
+    def _is_news(self, status: DaemonStatus) -> bool:
+        if self._last is None or _but_for_progress(status) != _but_for_progress(self._last):
+            return True
+        return status != self._last and self._clock() >= self._told_at + _PROGRESS_SECONDS
+
+
+def _but_for_progress(status: DaemonStatus) -> DaemonStatus:
+    job = status.job and CurrentJob(id=status.job.id, photo=status.job.photo, preset=status.job.preset)
+    return status.model_copy(update={"job": job})

@@ -1,0 +1,163 @@
+"""A real `nstd run` in a child process on a real spool: what the daemon's tests share."""
+
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nstd.config.load import load_config
+from nstd.daemon.status import SpoolStatus, read_status
+from nstd.spool.folders import Folders
+
+ASSETS = Path(__file__).parent.parent / "nstd" / "assets"
+DEADLINE_SECONDS = 120
+CONFIG = """
+spool: {{settle_seconds: 0.2, rescan_seconds: 1, {spool}}}
+default_presets: [{default_presets}]
+worker: {{max_attempts: 2}}
+presets:
+  quick: {{styles: [styles/swirls.jpg], size_px: 64, levels: [1], iterations: 2}}
+  slow: {{styles: [styles/embers.jpg], size_px: 64, levels: [1], iterations: {slow_iterations}}}
+"""
+
+
+def eventually(condition: Callable[[], Any], what: str) -> Any:
+    """Wait until the condition holds, and return what it returned."""
+    until = time.monotonic() + DEADLINE_SECONDS
+    pause = threading.Event()
+    while not (found := condition()):
+        assert time.monotonic() < until, f"waited in vain for {what}"
+        pause.wait(0.02)
+    return found
+
+
+class World:
+    """A spool below `root`, whose daemons end with the test."""
+
+    def __init__(
+        self, root: Path, *, spool: str = "", default_presets: str = "quick", slow_iterations: int = 60
+    ) -> None:
+        self.root = root
+        self.config = root / "config.yaml"
+        shutil.copytree(ASSETS / "styles", root / "styles")
+        self.config.write_text(
+            CONFIG.format(spool=spool, default_presets=default_presets, slow_iterations=slow_iterations)
+        )
+        self.inbox, self.outbox = root / "inbox", root / "outbox"
+        self.originals, self.failed = root / "originals", root / "failed"
+        self._daemons: list[RunningDaemon] = []
+
+    def start(self, *arguments: str) -> "RunningDaemon":
+        """Start `nstd run`."""
+        self._daemons.append(RunningDaemon("run", "-c", str(self.config), *arguments))
+        return self._daemons[-1]
+
+    def nstd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command on this spool to its end."""
+        command = [sys.executable, "-m", "nstd", *arguments, "-c", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
+
+    def drop(self, photo: str, preset: str = "", name: str = "") -> Path:
+        """Copy one of the demo photos into the inbox."""
+        place = self.inbox / preset / (name or photo)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ASSETS / "photos" / photo, place)
+        return place
+
+    def status(self) -> SpoolStatus:
+        return read_status(Folders.of(load_config(self.config, check_image=lambda *_: None).spool))
+
+    def wait_for_step(self, number: int) -> int:
+        """Wait until the running job has come this far; return the worker's process id."""
+        eventually(lambda: (job := self._job()) and job.step >= number, f"step {number}")
+        return next(daemon.worker_pid() for daemon in reversed(self._daemons))
+
+    def results(self, preset: str) -> list[Path]:
+        """List what lies in a preset's outbox."""
+        return sorted((self.outbox / preset).glob("*"))
+
+    def reasons(self) -> dict[str, dict[str, Any]]:
+        """Read each failed photo's reason."""
+        found = (json.loads(path.read_text()) for path in self.failed.glob("*/reason.json"))
+        return {reason["photo"]: reason for reason in found}
+
+    def close(self) -> None:
+        for daemon in self._daemons:
+            daemon.end()
+
+    def _job(self) -> Any:
+        daemon = self.status().daemon
+        return daemon and daemon.job
+
+
+class RunningDaemon:
+    """A child process that logs JSON lines."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "nstd", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+        self.events: list[dict[str, Any]] = []
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_for(self, event: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until an event has been logged this many times; return those."""
+        eventually(lambda: len(self.logged(event)) >= count or self._process.poll() is not None, f"{count} {event}")
+        assert len(self.logged(event)) >= count, (self.events, self._process.stderr.read())
+        return self.logged(event)
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        while not self._lines.empty():
+            self.events.append(json.loads(self._lines.get()))
+        return [one for one in self.events if one["event"] == event]
+
+    def worker_pid(self) -> int:
+        return int(self.logged("worker_started")[-1]["pid"])
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> tuple[int, str]:
+        """Wait for the end; return exit status and standard error."""
+        status = self._process.wait(DEADLINE_SECONDS)
+        self._listener.join()
+        self.logged("")
+        return status, self._process.stderr.read()
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        self._process.stdout.close()
+        self._process.stderr.close()
+
+    def _listen(self) -> None:
+        for line in self._process.stdout:
+            self._lines.put(line)
+
+
+def is_gone(pid: int) -> bool:
+    """Tell whether a process has ended; a zombie has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def rss_megabytes(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
