@@ -1,10 +1,15 @@
 """A small spool in real folders, with a worker that paints by copying: what the spool's tests share."""
 
-from collections.abc import Iterator
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from types import BuiltinFunctionType, FrameType
+from typing import Any, Self
 
 from nstd.errors import SpoolError
 from nstd.job import FailureKind, ImageFacts, Job, ResultLog
@@ -21,6 +26,7 @@ from nstd.spool.recover import recover, resume
 NOW = datetime(2026, 11, 23, 4, 15, 0, 123456, tzinfo=UTC)
 STAMP = "20261123T041500Z"
 NOT_AN_IMAGE = b"not an image"
+DISK_CALLS = {"fsync", "ftruncate", "link", "mkdir", "open", "rename", "rmdir", "unlink", "utime", "write"}
 
 
 @dataclass
@@ -52,6 +58,7 @@ class World:
             failed=away / "failed",
             state=self.root / "state",
         )
+        self.root.mkdir(exist_ok=True)
         style = self.root / "style.jpg"
         style.write_bytes(b"brush strokes")
         self.presets = {name: Preset.model_validate({"styles": [style]}) for name in ("swirls", "wave")}
@@ -179,3 +186,36 @@ def _contents(root: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(root.rglob("*")):
         if path.is_file() and ".staging" not in path.parts:
             yield str(path.relative_to(root)), path.read_bytes()
+
+
+class AtCall:
+    """Does something just before the n-th call that may change the disk, on this thread, from C or Python."""
+
+    def __init__(self, number: int, act: Callable[[], None]) -> None:
+        self.left = number
+        self._act = act
+
+    def __enter__(self) -> Self:
+        sys.setprofile(self._profile)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        is_rename = event == "call" and frame.f_code.co_name == "_renameat2"
+        if is_rename or (event == "c_call" and _changes_disk(argument)):
+            self._count()
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self._act()
+
+
+def _changes_disk(function: BuiltinFunctionType) -> bool:
+    return function.__module__ == "posix" and function.__name__ in DISK_CALLS
+
+
+def no_space() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

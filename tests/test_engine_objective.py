@@ -94,7 +94,7 @@ def test_every_weight_scales_its_own_term(objective, targets, image):
     plain = losses()
     assert losses(content_weight=4).content == pytest.approx(2 * plain.content)
     assert losses(tv_weight=0.3).tv == pytest.approx(3 * plain.tv)
-    doubled = losses(style_layers=SETTINGS.style_layers | {"block3_conv1": 2}).style
+    doubled = losses(style_layers=SETTINGS.style_layers | {"block3_conv1": 2 * SETTINGS.style_layers["block3_conv1"]}).style
     assert doubled == pytest.approx(plain.style | {"block3_conv1": 2 * plain.style["block3_conv1"]})
 
 

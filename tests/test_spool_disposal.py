@@ -137,6 +137,9 @@ def test_missing_originals_hold_the_job_until_they_are_back(world: World):
         dispose_of(world, job)
     assert world.queue.claim(NOW) is None
     assert world.scan().drops == ()
+    folder = JobFolder(world.folders.new / job.id)
+    assert folder.has(Mark.TAKEN)  # from now on, nothing at the drop's path is taken for the drop
+    assert not folder.has(Mark.UNDISPOSED)
     world.folders.create([])
     dispose_of(world, job)
     assert world.originals() == {"swirls/cat.jpg": b"a photo"}

@@ -1,22 +1,18 @@
 """The crown: whenever it is killed, and whatever call fails, each photo ends with exactly one result."""
 
 import contextlib
-import errno
 import os
 import random
 import signal
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from types import BuiltinFunctionType, FrameType
-from typing import Any, Self
 
 import pytest
-from spool_world import NOT_AN_IMAGE, NOW, STAMP, World, contents
+from spool_world import NOT_AN_IMAGE, NOW, STAMP, AtCall, World, contents, no_space
 
 from nstd.errors import ConfigError, SpoolError
 from nstd.job import Failure, FailureKind, ResultLog
@@ -24,44 +20,10 @@ from nstd.spool.failed import failed_jobs, retry
 from nstd.spool.recover import recover
 
 PHOTO = b"a photo"
-DISK_CALLS = {"fsync", "ftruncate", "link", "mkdir", "open", "rename", "rmdir", "unlink", "utime", "write"}
-
-
-class AtCall:
-    """Does something just before the n-th call that may change the disk, on this thread, from C or Python."""
-
-    def __init__(self, number: int, act: Callable[[], None]) -> None:
-        self.left = number
-        self._act = act
-
-    def __enter__(self) -> Self:
-        sys.setprofile(self._profile)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-
-    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
-        is_rename = event == "call" and frame.f_code.co_name == "_renameat2"
-        if is_rename or (event == "c_call" and _changes_disk(argument)):
-            self._count()
-
-    def _count(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self._act()
-
-
-def _changes_disk(function: BuiltinFunctionType) -> bool:
-    return function.__module__ == "posix" and function.__name__ in DISK_CALLS
 
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _fail() -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def survives(life: Callable[[], object], kill_at: int) -> bool:
@@ -245,7 +207,7 @@ def test_whatever_call_fails_the_same_process_ends_with_one_result(
 ):
     for fail_at in count(1):
         case = fresh_case(kind)
-        with AtCall(fail_at, _fail) as calls, contextlib.suppress(SpoolError, ConfigError):
+        with AtCall(fail_at, no_space) as calls, contextlib.suppress(SpoolError, ConfigError):
             case.live()
         case.check_at_any_time()
         for _ in range(2):

@@ -1,7 +1,9 @@
+import contextlib
+from itertools import count
 from pathlib import Path
 
 import pytest
-from spool_world import NOW, World, contents
+from spool_world import NOW, AtCall, World, contents, no_space
 
 from nstd.errors import SpoolError
 from nstd.job import FailureKind
@@ -102,6 +104,19 @@ def test_claim_that_cannot_be_counted_leaves_the_job_waiting(world: World):
     assert world.jobs("new") == [folder]
 
 
+def test_claim_that_any_call_fails_for_counts_no_attempt(tmp_path: Path):
+    for fail_at in count(1):
+        world = World(tmp_path / str(fail_at))
+        job = world.taken_in()
+        with AtCall(fail_at, no_space) as calls, contextlib.suppress(SpoolError):
+            world.queue.claim(NOW)
+        if calls.left > 0:
+            break
+        assert [folder.read() for folder in world.jobs("new")] == [job]
+        assert world.jobs("cur") == []
+    assert fail_at > 4
+
+
 @pytest.mark.parametrize("put_back", ["give_back", "requeue"])
 def test_job_that_cannot_be_put_back_is_trouble(world: World, put_back: str):
     claimed = world.claimed()
@@ -112,11 +127,16 @@ def test_job_that_cannot_be_put_back_is_trouble(world: World, put_back: str):
     assert contents(claimed.folder.path)["content.jpg"] == b"a photo"
 
 
-@pytest.mark.parametrize(
-    ("ask", "message"),
-    [("counts", r"^cannot count the jobs: .*"), ("claim", r"^cannot read the queue: .*/queue/new: No such file")],
-)
-def test_missing_queue_is_trouble(world: World, ask: str, message: str):
+def test_spool_that_was_never_used_has_no_jobs(world: World):
     world.folders.new.rmdir()
-    with pytest.raises(SpoolError, match=message):
-        world.queue.counts() if ask == "counts" else world.queue.claim(NOW)
+    world.folders.cur.rmdir()
+    assert world.queue.counts() == Counts(waiting=0, held=0, running=0, failed=0)
+
+
+def test_queue_that_cannot_be_read_is_trouble(world: World):
+    world.folders.new.rmdir()
+    with pytest.raises(SpoolError, match=r"^cannot read the queue: .*/queue/new: No such file or directory$"):
+        world.queue.claim(NOW)
+    world.folders.new.touch()
+    with pytest.raises(SpoolError, match=r"^cannot count the jobs: .*/queue/new: Not a directory$"):
+        world.queue.counts()
