@@ -11,7 +11,6 @@ from nstd.preset import Network, TransferSettings, layer_names
 SETTINGS = TransferSettings(
     content_layers={"block2_conv2": 1, "block4_conv2": 0.5}, content_weight=2, style_weight=3, tv_weight=0.1
 )
-LAYERS = tuple(SETTINGS.content_layers), tuple(SETTINGS.style_layers)
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +20,15 @@ def extractor(weights) -> Extractor:
 
 @pytest.fixture(scope="module")
 def objective(extractor) -> Objective:
-    return Objective(extractor, *LAYERS)
+    return Objective(extractor, SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def targets(objective, picture) -> Targets:
-    content = objective.content_features(preprocess(picture("photos/chelsea.jpg", 64)))
-    return Targets(content, objective.style_grams(preprocess(picture("styles/swirls.jpg", 64))))
+    content, style = (
+        objective.targets(preprocess(picture(name, 64))) for name in ("photos/chelsea.jpg", "styles/swirls.jpg")
+    )
+    return Targets(content.content, style.style)
 
 
 @pytest.fixture
@@ -94,7 +95,8 @@ def test_every_weight_scales_its_own_term(objective, targets, image):
     plain = losses()
     assert losses(content_weight=4).content == pytest.approx(2 * plain.content)
     assert losses(tv_weight=0.3).tv == pytest.approx(3 * plain.tv)
-    doubled = losses(style_layers=SETTINGS.style_layers | {"block3_conv1": 2 * SETTINGS.style_layers["block3_conv1"]}).style
+    heavier = SETTINGS.style_layers | {"block3_conv1": 2 * SETTINGS.style_layers["block3_conv1"]}
+    doubled = losses(style_layers=heavier).style
     assert doubled == pytest.approx(plain.style | {"block3_conv1": 2 * plain.style["block3_conv1"]})
 
 
@@ -102,9 +104,9 @@ def test_a_hundred_sizes_are_one_graph(objective, targets, picture):
     factors = objective.weights(SETTINGS)
     for side in (33, 48, 64):
         square = preprocess(picture("photos/coffee.jpg", 64)[:40, :side])
-        content = objective.content_features(square)
-        objective.evaluate(square, Targets(content, targets.style), factors)
+        objective.evaluate(square, Targets(objective.targets(square).content, targets.style), factors)
     assert objective.evaluate.experimental_get_tracing_count() == 1
+    assert objective.targets.experimental_get_tracing_count() == 1
 
 
 def test_objectives_are_shared_by_settings_with_the_same_layers(engine, picture):
@@ -113,7 +115,7 @@ def test_objectives_are_shared_by_settings_with_the_same_layers(engine, picture)
         engine.transfer(photo, style, settings)._objective  # noqa: SLF001  that it is one object is the point
         for settings in (
             TransferSettings(style_layers={"block1_conv1": 1, "block2_conv1": 2}),
-            TransferSettings(style_layers={"block2_conv1": 5, "block1_conv1": 1}, tv_weight=3),
+            TransferSettings(style_layers={"block2_conv1": 5, "block1_conv1": 1}, content_weight=3),
             TransferSettings(style_layers={"block2_conv1": 1}),
         )
     )
@@ -122,7 +124,7 @@ def test_objectives_are_shared_by_settings_with_the_same_layers(engine, picture)
 
 
 def test_bfloat16_gives_nearly_the_same_loss(weights, objective, targets, image):
-    fast = Objective(Extractor(Network.VGG19, weights.arrays, Precision.BFLOAT16), *LAYERS)
+    fast = Objective(Extractor(Network.VGG19, weights.arrays, Precision.BFLOAT16), SETTINGS)
     factors = objective.weights(SETTINGS)
     (exact, slope), (rough, rough_slope) = (o.evaluate(image, targets, factors) for o in (objective, fast))
     assert float(rough.total) == pytest.approx(float(exact.total), rel=0.02)

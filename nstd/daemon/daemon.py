@@ -161,7 +161,8 @@ class Daemon:
 
     def _recover(self) -> None:
         keep = self._config.spool.keep_originals
-        self._log_repairs(recover(self._folders, keep_originals=keep, now=self._now()))
+        repairs = recover(self._folders, keep_originals=keep, now=self._now())
+        self._guard(lambda: self._log_repairs(repairs))
 
     def _repair(self) -> None:
         """Finish what trouble stopped half-way; raises SpoolError if it still does."""

@@ -20,7 +20,7 @@ class Engine:
 
     def __init__(self, network: Network, weights: Mapping[str, LayerArrays], precision: Precision) -> None:
         self._extractor = Extractor(network, weights, precision)
-        self._objectives: dict[tuple[tuple[str, ...], tuple[str, ...]], Objective] = {}
+        self._objectives: dict[tuple[tuple[str, ...], tuple[str, ...], bool], Objective] = {}
 
     def transfer(
         self, content: Picture, styles: Sequence[tuple[Picture, float]], settings: TransferSettings
@@ -30,7 +30,7 @@ class Engine:
 
     def _objective(self, settings: TransferSettings) -> Objective:
         """Return the objective for the settings' layers; its graph serves all pictures that use these layers."""
-        layers = (tuple(sorted(settings.content_layers)), tuple(sorted(settings.style_layers)))
-        if layers not in self._objectives:
-            self._objectives[layers] = Objective(self._extractor, *layers)
-        return self._objectives[layers]
+        structure = Objective.structure(settings)
+        if structure not in self._objectives:
+            self._objectives[structure] = Objective(self._extractor, settings)
+        return self._objectives[structure]

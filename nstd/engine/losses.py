@@ -4,6 +4,7 @@ The scales below bring content and style of a typical pair to the same order, so
 useful ones.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import tensorflow as tf
@@ -12,16 +13,24 @@ CONTENT_SCALE: Final = 0.3
 STYLE_SCALE: Final = 10.0
 
 
-def gram_matrix(features: tf.Tensor) -> tf.Tensor:
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def gram_matrix(features: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """Correlate channels: `[1, H, W, C]` -> `[C, C]` float32, divided by H * W.
 
+    The gradient is spelled out, since both factors are the same: one product instead of two and their sum.
+
     Reference:
-        Gatys et al. 2016, eq. 3. Differs: divided by the number of positions, so that the scale does not depend
-        on the picture's size.
+        Gatys et al. 2016, eq. 3. Differs: divided by the number of positions, so that the scale does not depend on
+        the picture's size.
     """
-    channels = features.shape[-1]
-    positions = tf.cast(tf.reshape(features, [-1, channels]), tf.float32)
-    return tf.matmul(positions, positions, transpose_a=True) / tf.cast(tf.shape(positions)[0], tf.float32)
+    positions = tf.cast(tf.reshape(features, [-1, features.shape[-1]]), tf.float32)
+    count = tf.cast(tf.shape(positions)[0], tf.float32)
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        product = tf.matmul(positions, (upstream + tf.transpose(upstream)) / count)
+        return tf.cast(tf.reshape(product, tf.shape(features)), features.dtype)
+
+    return tf.matmul(positions, positions, transpose_a=True) / count, gradient
 
 
 def content_loss(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:

@@ -48,20 +48,23 @@ class Terms(NamedTuple):
 
 
 class Objective:
-    """Total loss of an image for one choice of layers, with its gradient.
+    """Total loss of an image with its gradient, for the layers of some settings; their weights are given each time.
 
     Reference:
         Gatys et al. 2016, eq. 7. Differs: a total variation term beside content and style.
     """
 
-    def __init__(self, extractor: Extractor, content_layers: tuple[str, ...], style_layers: tuple[str, ...]) -> None:
-        self._content_layers = content_layers
-        self._style_layers = style_layers
-        self._layers = tuple(dict.fromkeys(content_layers + style_layers))
+    def __init__(self, extractor: Extractor, settings: TransferSettings) -> None:
+        self._content_layers, self._style_layers, self._has_tv = self.structure(settings)
+        self._layers = tuple(dict.fromkeys(self._content_layers + self._style_layers))
         self._model = extractor.cut(self._layers)
         self.evaluate = tf.function(self._evaluate, input_signature=self._signature())
-        self.content_features = tf.function(self._content_features, input_signature=[_ANY_SIZE])
-        self.style_grams = tf.function(self._style_grams, input_signature=[_ANY_SIZE])
+        self.targets = tf.function(self._targets, input_signature=[_ANY_SIZE])
+
+    @staticmethod
+    def structure(settings: TransferSettings) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+        """Return what an objective is made for; settings that share it can share the objective."""
+        return tuple(sorted(settings.content_layers)), tuple(sorted(settings.style_layers)), settings.tv_weight > 0
 
     def weights(self, settings: TransferSettings) -> LossWeights:
         """Gather the factors of `settings`, whose layers are this objective's."""
@@ -91,13 +94,11 @@ class Objective:
     def _features(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(self._layers, tf.nest.flatten(self._model(image)), strict=True))
 
-    def _content_features(self, image: tf.Tensor) -> list[tf.Tensor]:
+    def _targets(self, image: tf.Tensor) -> Targets:
+        """Give both what a content image and what a style image is compared by."""
         features = self._features(image)
-        return [tf.cast(features[name], tf.float32) for name in self._content_layers]
-
-    def _style_grams(self, image: tf.Tensor) -> list[tf.Tensor]:
-        features = self._features(image)
-        return [gram_matrix(features[name]) for name in self._style_layers]
+        content = [tf.cast(features[name], tf.float32) for name in self._content_layers]
+        return Targets(content, [gram_matrix(features[name]) for name in self._style_layers])
 
     def _terms(self, image: tf.Tensor, targets: Targets, weights: LossWeights) -> Terms:
         features = self._features(image)
@@ -105,7 +106,7 @@ class Objective:
         grams = [gram_matrix(features[name]) for name in self._style_layers]
         style = weights.style * tf.stack([style_loss(g, t) for g, t in zip(grams, targets.style, strict=True)])
         weighted_content = tf.reduce_sum(weights.content * tf.stack(content))
-        tv = weights.tv * total_variation_loss(image)
+        tv = weights.tv * total_variation_loss(image) if self._has_tv else tf.constant(0.0)
         return Terms(weighted_content + tf.reduce_sum(style) + tv, weighted_content, style, tv)
 
     def _evaluate(self, image: tf.Tensor, targets: Targets, weights: LossWeights) -> tuple[Terms, tf.Tensor]:

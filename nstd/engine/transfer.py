@@ -133,7 +133,7 @@ class Transfer:
         started = self._clock()
         grams = self._style_targets(content.shape[0] * content.shape[1])
         self.style_seconds += self._clock() - started
-        return Targets(self._objective.content_features(preprocess(content)), grams)
+        return Targets(self._objective.targets(preprocess(content)).content, grams)
 
     def _style_targets(self, pixels: int) -> list[tf.Tensor]:
         """Average the style images' Gram matrices, each taken at the generated image's number of pixels."""
@@ -141,7 +141,7 @@ class Transfer:
         grams_by_style = []
         for style, _ in self._styles:
             size = same_pixels_size(*_size(style), pixels)
-            grams_by_style.append(self._objective.style_grams(preprocess(resize_image(style, *size))))
+            grams_by_style.append(self._objective.targets(preprocess(resize_image(style, *size))).style)
         return [
             tf.add_n([gram * share for gram, share in zip(grams, shares / shares.sum(), strict=True)])
             for grams in zip(*grams_by_style, strict=True)

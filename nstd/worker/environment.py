@@ -16,6 +16,8 @@ def tensorflow_environment(environ: Mapping[str, str], cache: Path) -> dict[str,
         "HOME": environ.get("HOME", str(cache)),
         "KERAS_BACKEND": "tensorflow",
         "KERAS_HOME": str(cache / "keras"),
+        # One operation at a time, on all cores: two at once only get in each other's way.
+        "TF_NUM_INTEROP_THREADS": environ.get("TF_NUM_INTEROP_THREADS", "1"),
         "TF_CPP_MIN_LOG_LEVEL": environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "GRPC_VERBOSITY": environ.get("GRPC_VERBOSITY", "ERROR"),
     }

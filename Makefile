@@ -1,0 +1,22 @@
+# The two commands of the README. Both need Python 3.11 to 3.13 and make, and the Python package index.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint
+demo: .venv/installed
+	$(BIN)/nstd demo demo
+
+test: .venv/installed
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# pip learned dependency groups in 25.1.
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
