@@ -7,7 +7,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -101,8 +101,14 @@ class Ingest:
 
     def _plan(self, drop: Drop, presets: Mapping[str, Preset], now: datetime) -> _Plan:
         recipes = (
-            _Recipe(new_job_id(now), name, presets[name], self._styles.freeze(name, presets[name]))
-            for name in drop.presets
+            # A microsecond apart, so that the queue keeps the order of `default_presets`.
+            _Recipe(
+                new_job_id(now + timedelta(microseconds=position)),
+                name,
+                presets[name],
+                self._styles.freeze(name, presets[name]),
+            )
+            for position, name in enumerate(drop.presets)
         )
         return _Plan(drop.identity, tuple(recipes), self._refusal(drop.identity.bytes), now)
 

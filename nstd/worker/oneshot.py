@@ -3,7 +3,8 @@
 import functools
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ from nstd.worker.messages import Done, Request, Source, Stepped, StyleSource
 if TYPE_CHECKING:
     from nstd.worker.painter import Painter
 
+_STDERR: Final = 2
 _FORMATS: Final = {".png": OutputFormat.PNG, ".jpg": OutputFormat.JPEG, ".jpeg": OutputFormat.JPEG}
 
 OnStep = Callable[[Stepped], object]
@@ -95,9 +97,23 @@ def _painter() -> "Painter":
     cache = cache_folder(os.environ)
     weights = load_weights(settings.network, cache)
     os.environ.update(tensorflow_environment(os.environ, cache))
-    from nstd.worker.painter import Painter  # noqa: PLC0415  TensorFlow takes seconds, and reads the environment
+    with _without_chatter():
+        from nstd.worker.painter import Painter  # noqa: PLC0415  TensorFlow takes seconds, and reads the environment
 
-    return Painter(settings, Limits(), weights)
+        return Painter(settings, Limits(), weights)
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Close standard error to C++: what TensorFlow prints while it loads comes before any log level counts."""
+    kept = os.dup(_STDERR)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
 
 
 def _source(path: Path) -> dict[str, str | int | Path]:
