@@ -107,14 +107,15 @@ class Transfer:
         started = self._clock()
         targets = self._targets(_with_margin(content))
         weights = self._objective.weights(self._settings)
-        image = best = preprocess(_with_margin(start))
+        image = preprocess(_with_margin(start))
+        best, least = image, math.inf
         mover = make_mover(self._settings.optimizer, int(tf.size(image)), iterations)
         history: list[Losses] = []
         for step in range(iterations + 1):
             terms, gradient = self._objective.evaluate(image, targets, weights)
             losses = _finite(self._objective.losses(step, terms))
-            if not history or losses.total < min(history, key=_total).total:
-                best = image
+            if losses.total < least:
+                best, least = image, losses.total
             history.append(losses)
             yield losses
             if step < iterations:
@@ -126,7 +127,7 @@ class Transfer:
     def _conclude(self, content: Picture, history: list[Losses], seconds: float) -> None:
         width, height = _size(content)
         self.levels.append(LevelLog(width_px=width, height_px=height, history=tuple(history), seconds=seconds))
-        best = min(history, key=_total)
+        best = min(history, key=lambda losses: losses.total)
         self.loss = LossSummary(initial=history[0].total, best=best.total, final=history[-1].total, best_step=best.step)
 
     def _targets(self, content: Picture) -> Targets:
@@ -156,10 +157,6 @@ class Transfer:
             case Init.NOISE:
                 noise = np.random.default_rng(self._settings.seed).normal(127.5, 32, content.shape)
                 return noise.clip(0, 255).astype(np.float32)
-
-
-def _total(losses: Losses) -> float:
-    return losses.total
 
 
 def _finite(losses: Losses) -> Losses:
