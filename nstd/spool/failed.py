@@ -130,11 +130,13 @@ def finish_failure(folders: Folders, folder: JobFolder, now: datetime) -> None:
 
 
 def failed_jobs(folders: Folders) -> list[FailedJob]:
-    """List what lies in `failed/`, oldest first.
+    """List what lies in `failed/`, oldest first; nothing where no daemon has run yet.
 
     Raises:
         SpoolError: the folder cannot be read.
     """
+    if not folders.failed.exists():
+        return []
     with trouble("list the failed jobs"):
         return [FailedJob(folder.id, _read_failure(folder)) for folder in jobs_in(folders.failed)]
 
@@ -153,6 +155,9 @@ def retry(folders: Folders, job_id: str) -> Job:
             finished what is left to do.
     """
     waiting = JobFolder(folders.new / job_id)
+    if not is_job_id(job_id) or not ((folders.failed / job_id).is_dir() or waiting.has(Mark.RETRIED)):
+        msg = f"{job_id}: there is no failed job of this id"
+        raise InputError(msg)
     with retry_lock(folders.retry_lock), trouble(f"retry job {job_id}"):
         job = waiting.read() if waiting.has(Mark.RETRIED) else _queue_again(folders, job_id, waiting)
         finish_retry(folders, waiting)
@@ -170,7 +175,7 @@ def finish_retry(folders: Folders, waiting: JobFolder) -> None:
 
 def _queue_again(folders: Folders, job_id: str, waiting: JobFolder) -> Job:
     failed = JobFolder(folders.failed / job_id)
-    failure = _read_failure(failed) if is_job_id(job_id) else None
+    failure = _read_failure(failed)
     job, photo = _retriable(job_id, failed, failure)
     if any((place / job_id).exists() for place in (folders.new, folders.cur)):
         msg = f"job {job_id} is still on its way to {to_text(failed.path)}; try again in a moment"
@@ -197,9 +202,6 @@ def _stage_again(staged: JobFolder, job: Job, photo: Path) -> None:
 
 def _retriable(job_id: str, failed: JobFolder, failure: Failure | None) -> tuple[Job, Path]:
     """Return the job, as if it had just come in, and its photo."""
-    if not is_job_id(job_id) or not failed.path.is_dir():
-        msg = f"{job_id}: there is no failed job of this id"
-        raise InputError(msg)
     if failure is None or failure.job is None or failure.photo is None:
         msg = f"{to_text(failed.path)}: the record of this job is damaged; drop its photo into the inbox again"
         raise InputError(msg)

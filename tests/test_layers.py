@@ -1,0 +1,73 @@
+"""The layers of the design, held against what each module imports."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HOUSE = (
+    {"errors"},
+    {"job", "preset"},
+    {"config"},
+    {"weights"},
+    {"images"},
+    {"engine"},
+    {"spool"},
+    {"worker"},
+    {"daemon"},
+    {"starter", "terminal"},
+    {"cli"},
+    {"__main__", "__init__"},
+)
+MODULES = sorted((ROOT / "nstd").rglob("*.py"))
+
+
+def room(module: str) -> str:
+    """`nstd.engine.losses` is in the room `engine`; `nstd` itself, with its version, is in none."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def layer(name: str) -> int:
+    return next(index for index, rooms in enumerate(HOUSE) if name in rooms)
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def own_room(path: Path) -> str:
+    return path.relative_to(ROOT / "nstd").with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_imports_from_layers_above_it_only(path):
+    for module in imported(path):
+        if module.split(".")[0] != "nstd" or not room(module):
+            continue
+        same_room = room(module) == own_room(path)
+        assert same_room or layer(room(module)) <= layer(own_room(path)), f"{path.name} imports {module}"
+        assert {room(module), own_room(path)} != {"engine", "spool"}
+
+
+def test_tensorflow_is_imported_where_tensors_are_only():
+    rooms = {
+        own_room(path)
+        for path in MODULES
+        for module in imported(path)
+        if module.split(".")[0] in {"tensorflow", "keras"}
+    }
+    assert rooms == {"engine", "worker"}
+
+
+@pytest.mark.parametrize("module", ["nstd", "nstd.cli", "nstd.daemon.daemon", "nstd.terminal", "nstd.worker.process"])
+def test_import_loads_no_tensorflow(module):
+    code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
