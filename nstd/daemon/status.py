@@ -133,7 +133,7 @@ def read_status(folders: Folders) -> SpoolStatus:
         pid=holder(folders.lock),
         daemon=_read_daemon(folders),
         jobs=Queue(folders).counts(),
-        failed=tuple(_failed(folders)),
+        failed=tuple(_failed(folders)) if folders.failed.exists() else (),
     )
 
 

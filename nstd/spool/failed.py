@@ -130,13 +130,11 @@ def finish_failure(folders: Folders, folder: JobFolder, now: datetime) -> None:
 
 
 def failed_jobs(folders: Folders) -> list[FailedJob]:
-    """List what lies in `failed/`, oldest first; nothing where no daemon has run yet.
+    """List what lies in `failed/`, oldest first.
 
     Raises:
         SpoolError: the folder cannot be read.
     """
-    if not folders.failed.exists():
-        return []
     with trouble("list the failed jobs"):
         return [FailedJob(folder.id, _read_failure(folder)) for folder in jobs_in(folders.failed)]
 

@@ -1,0 +1,107 @@
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from nstd.daemon.status import CurrentJob, DaemonStatus, FailedSummary, Notice, Outcome, SpoolStatus, State
+from nstd.job import FailureKind
+from nstd.spool.queue import Counts
+from nstd.terminal import duration, painting_bar, print_status
+
+SINCE = "2026-11-23T04:15:00.123456Z"
+JOB = CurrentJob(
+    id="20261123T041500.000000Z-abcdef",
+    photo="[cat].jpg",
+    preset="swirls",
+    progress=0.41,
+    step=41,
+    steps=100,
+    loss=1234567.8,
+    seconds_left=65,
+)
+
+
+def told(capsys: pytest.CaptureFixture[str], status: SpoolStatus) -> str:
+    print_status(status)
+    return " ".join(capsys.readouterr().out.split())
+
+
+def status_of(daemon: DaemonStatus | None, pid: int | None = 7, **more: object) -> SpoolStatus:
+    return SpoolStatus(pid=pid, daemon=daemon, jobs=Counts(waiting=3, held=0, running=1, failed=2), failed=(), **more)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (3599.9, "1 h 00 min"),
+        (7500, "2 h 05 min"),
+    ],
+)
+def test_durations_are_written_as_people_say_them(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_running_daemon_tells_its_job(capsys):
+    out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, job=JOB)))
+    assert out.startswith(
+        "Daemon 7 is painting, since 2026-11-23T04:15:00Z. 1 running, 3 waiting, 0 held back, 2 failed"
+    )
+    assert out.endswith("Painting [cat].jpg as swirls: 41%, step 41/100, loss 1,234,568, 1 min 05 s left")
+
+
+def test_dead_daemons_job_is_not_told_as_running(capsys):
+    out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, job=JOB), pid=None))
+    assert out == "No daemon is running. 1 running, 3 waiting, 0 held back, 2 failed"
+
+
+def test_trouble_comes_first(capsys):
+    daemon = DaemonStatus(state=State.IDLE, started_at=SINCE, trouble="cannot publish: No space left on device")
+    assert told(capsys, status_of(daemon)).startswith("Daemon 7 waits: cannot publish: No space left on device")
+
+
+def test_starting_daemon_has_told_nothing_yet(capsys):
+    assert told(capsys, status_of(None)).startswith("A daemon is starting.")
+
+
+def test_results_failures_and_what_was_left_alone(capsys):
+    picture = Outcome(job="1", photo="a.jpg", preset="swirls", ended_at=SINCE, picture="/out/a.png")
+    failure = Outcome(job="2", photo="b.jpg", preset="glass", ended_at=SINCE, reason="b.jpg: is empty (0 bytes)")
+    daemon = DaemonStatus(
+        state=State.IDLE,
+        started_at=SINCE,
+        results=(picture, failure),
+        ignored=(Notice(path="y.jpg", reason="is a named pipe"),),
+    )
+    failed = FailedSummary(id="20261123T", photo="b.jpg", kind=FailureKind.INPUT, reason="b.jpg: is empty (0 bytes)")
+    out = told(capsys, status_of(daemon).model_copy(update={"failed": (failed,)}))
+    for part in (
+        "Last results 2026-11-23 04:15:00 a.jpg swirls /out/a.png",
+        "b.jpg glass failed: b.jpg: is empty (0 bytes)",
+        "Left alone in the inbox y.jpg is a named pipe",
+        "Failed 20261123T b.jpg b.jpg: is empty (0 bytes)",
+    ):
+        assert part in out
+
+
+def test_bar_shows_the_job_at_a_terminal():
+    screen = StringIO()
+    with painting_bar(Console(file=screen, force_terminal=True, width=120, color_system=None)) as show:
+        show(JOB.model_copy(update={"loss": None}))
+        show(JOB)
+        show(None)
+    drawn = screen.getvalue()
+    assert "waiting for the first step" in drawn
+    assert "[cat].jpg as swirls" in drawn
+    assert " 41 % step 41/100, loss 1,234,568, 1 min 05 s left" in drawn
+
+
+def test_bar_draws_nothing_into_a_pipe():
+    pipe = StringIO()
+    with painting_bar(Console(file=pipe)) as show:
+        show(JOB)
+        show(None)
+    assert pipe.getvalue().strip() == ""

@@ -1,0 +1,19 @@
+from pathlib import Path
+
+from nstd.worker.environment import tensorflow_environment
+
+CACHE = Path("/var/cache/nstd")
+
+
+def test_service_without_a_home_gets_one():
+    assert tensorflow_environment({}, CACHE)["HOME"] == "/var/cache/nstd"
+    assert tensorflow_environment({"HOME": "/home/ada"}, CACHE)["HOME"] == "/home/ada"
+
+
+def test_users_keras_settings_do_not_reach_the_arithmetic():
+    found = tensorflow_environment({"KERAS_BACKEND": "torch", "KERAS_HOME": "/home/ada/.keras"}, CACHE)
+    assert (found["KERAS_BACKEND"], found["KERAS_HOME"]) == ("tensorflow", "/var/cache/nstd/keras")
+
+
+def test_users_log_level_is_kept():
+    assert tensorflow_environment({"TF_CPP_MIN_LOG_LEVEL": "0"}, CACHE)["TF_CPP_MIN_LOG_LEVEL"] == "0"
