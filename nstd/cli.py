@@ -209,7 +209,7 @@ def pull(
     with download_bar() as progress:
         pulled = pull_weights(network, cache_folder(os.environ), file or source, progress=progress)
     for failure in pulled.failures:
-        typer.secho(failure, err=True, fg="yellow")
+        typer.secho(f"tried in vain: {failure}", err=True, fg="yellow")
     done = "fetched from" if pulled.fetched else "here already, from"
     typer.echo(f"{network} weights: {done} {pulled.weights.source}: {pulled.weights.path}")
 
