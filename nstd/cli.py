@@ -171,7 +171,7 @@ def retry(
         raise typer.BadParameter("name failed jobs, or say --all")
     _, settings = _load(config)
     folders = Folders.of(settings.spool)
-    for job_id in jobs or [job.id for job in failed_jobs(folders)]:
+    for job_id in jobs or ([job.id for job in failed_jobs(folders)] if folders.failed.exists() else []):
         job = retry_job(folders, job_id)
         typer.echo(f"{job.id}: {job.content.name} as {job.preset_name} waits again")
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
@@ -28,18 +30,15 @@ def create_project(folder: Path, example: str = "config.example.yaml") -> Path:
         ConfigError: there is a config already, or the folder cannot be written.
     """
     config = folder / CONFIG_NAME
-    if config.exists():
-        msg = f"{config}: exists already; nothing was changed"
-        raise ConfigError(msg)
-    try:
+    with _writing(folder):
+        if config.exists():
+            msg = f"{config}: exists already; nothing was changed"
+            raise ConfigError(msg)
         folder.mkdir(parents=True, exist_ok=True)
         with as_file(files("nstd") / "assets") as assets:
             shutil.copytree(assets / "styles", folder / "styles", dirs_exist_ok=True)
             (folder / _SCHEMA_NAME).write_text(json.dumps(config_schema(), indent=2) + "\n")
             shutil.copyfile(assets / example, config)
-    except OSError as error:
-        msg = f"{error.filename or folder}: cannot be written: {error.strerror}"
-        raise ConfigError(msg) from error
     return config
 
 
@@ -53,13 +52,19 @@ def create_demo(folder: Path) -> Path:
         ConfigError: the folder cannot be written.
     """
     config = folder / CONFIG_NAME
-    if not config.exists():
-        create_project(folder, "demo.yaml")
-    try:
+    with _writing(folder):
+        if not config.exists():
+            create_project(folder, "demo.yaml")
         (folder / "inbox").mkdir(exist_ok=True)
         with as_file(files("nstd") / "assets" / "photos" / DEMO_PHOTO) as photo:
             shutil.copyfile(photo, folder / "inbox" / DEMO_PHOTO)
+    return config
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         msg = f"{error.filename or folder}: cannot be written: {error.strerror}"
         raise ConfigError(msg) from error
-    return config

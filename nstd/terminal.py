@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from nstd.daemon.status import CurrentJob, Outcome, SpoolStatus
+from nstd.daemon.status import CurrentJob, DaemonStatus, Outcome, SpoolStatus
 from nstd.job import Painting
 from nstd.preset import Preset
 from nstd.weights.store import Weights
@@ -108,16 +108,18 @@ def print_status(status: SpoolStatus) -> None:
     console.print(_headline(status))
     jobs = status.jobs
     console.print(f"{jobs.running} running, {jobs.waiting} waiting, {jobs.held} held back, {jobs.failed} failed")
-    if not (daemon := status.daemon):
-        return
-    if status.pid is not None and daemon.job:
-        job = daemon.job
+    if daemon := status.daemon:
+        _print_daemon(console, daemon, job=daemon.job if status.pid is not None else None)
+    _print_rows(console, "Failed", [(one.id, one.photo or "", one.reason) for one in status.failed])
+
+
+def _print_daemon(console: Console, daemon: DaemonStatus, job: CurrentJob | None) -> None:
+    if job:
         console.print(f"\nPainting {escape(job.photo)} as {escape(job.preset)}: {job.progress:.0%}, {_details(job)}")
     _print_rows(
         console, "Last results", [(_ended(one), one.photo, one.preset, _came_to(one)) for one in daemon.results]
     )
     _print_rows(console, "Left alone in the inbox", [(one.path, one.reason) for one in daemon.ignored])
-    _print_rows(console, "Failed", [(one.id, one.photo or "", one.reason) for one in status.failed])
 
 
 def _headline(status: SpoolStatus) -> str:

@@ -19,6 +19,16 @@ from nstd.spool.folders import Folders
 
 ASSETS = Path(__file__).parent.parent / "nstd" / "assets"
 DEADLINE_SECONDS = 120
+NSTD = (sys.executable, "-m", "nstd")
+# Root may do anything unless it gives up these two powers for good: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+_GIVE_UP_POWERS = """
+import ctypes, os, sys
+PR_CAPBSET_DROP = 24
+for capability in (1, 2):
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "nstd", *sys.argv[1:]])
+"""
+NSTD_WITHOUT_POWERS = (sys.executable, "-c", _GIVE_UP_POWERS)
 CONFIG = """
 spool: {{settle_seconds: 0.2, rescan_seconds: 1, {spool}}}
 default_presets: [{default_presets}]
@@ -55,14 +65,14 @@ class World:
         self.originals, self.failed = root / "originals", root / "failed"
         self._daemons: list[RunningDaemon] = []
 
-    def start(self, *arguments: str) -> "RunningDaemon":
+    def start(self, *arguments: str, nstd: tuple[str, ...] = NSTD) -> "RunningDaemon":
         """Start `nstd run`."""
-        self._daemons.append(RunningDaemon("run", "-c", str(self.config), *arguments))
+        self._daemons.append(RunningDaemon(*nstd, "run", "-c", str(self.config), *arguments))
         return self._daemons[-1]
 
     def nstd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command on this spool to its end."""
-        command = [sys.executable, "-m", "nstd", *arguments, "-c", str(self.config)]
+        command = [*NSTD, *arguments, "-c", str(self.config)]
         return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
 
     def drop(self, photo: str, preset: str = "", name: str = "") -> Path:
@@ -101,10 +111,8 @@ class World:
 class RunningDaemon:
     """A child process that logs JSON lines."""
 
-    def __init__(self, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "nstd", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    def __init__(self, *command: str) -> None:
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._listener = threading.Thread(target=self._listen)
         self._listener.start()

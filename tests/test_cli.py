@@ -2,10 +2,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from daemon_world import NSTD, NSTD_WITHOUT_POWERS
 from PIL import Image
 
 from nstd.cli import _exit_code
@@ -25,7 +25,7 @@ def nstd(tmp_path):
 
     def run(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "nstd", *arguments],
+            [*NSTD, *arguments],
             cwd=tmp_path,
             env=os.environ | {"COLUMNS": "120", "TERM": "dumb"} | environ,
             capture_output=True,
@@ -200,3 +200,33 @@ def caused_by(error: Exception, cause: Exception) -> Exception:
 )
 def test_errors_have_their_exit_codes(error, status):
     assert _exit_code(error) == status
+
+
+@pytest.fixture
+def closed(tmp_path):
+    """A folder that nobody may enter."""
+    folder = tmp_path / "closed"
+    (folder / "art").mkdir(parents=True)
+    folder.chmod(0)
+    yield folder
+    folder.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["init", "closed/new"], "closed/new/config.yaml: cannot be written: Permission denied\n"),
+        (["check", "-c", "closed/art/config.yaml"], "closed/art/config.yaml: cannot be read: Permission denied\n"),
+        (["run", "--once"], "cannot create the spool's folders: {root}/closed/state/queue/tmp: Permission denied\n"),
+        (["status"], "cannot read the status: {root}/closed/state/lock: Permission denied\n"),
+        (["stylize", "closed/c.jpg", "s.jpg"], "cannot read the image: closed/c.jpg: Permission denied\n"),
+        (["weights", "pull", "--from", "closed/x.h5"], "closed/x.h5: cannot be read: Permission denied\n"),
+    ],
+)
+@pytest.mark.usefixtures("closed")
+def test_no_permission_exits_77_and_names_the_place(tmp_path, arguments, message):
+    shutil.copyfile(ASSETS / "styles/dots.jpg", tmp_path / "s.jpg")
+    (tmp_path / "config.yaml").write_text("spool: {state: closed/state}\npresets: {p: {styles: [s.jpg]}}\n")
+    command = [*NSTD_WITHOUT_POWERS, *arguments]
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (refused.returncode, refused.stderr) == (77, message.format(root=tmp_path))

@@ -1,12 +1,15 @@
 """The layers of the design, held against what each module imports."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from nstd.starter import create_project
 
 ROOT = Path(__file__).parent.parent
 HOUSE = (
@@ -71,3 +74,19 @@ def test_tensorflow_is_imported_where_tensors_are_only():
 def test_import_loads_no_tensorflow(module):
     code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["--help", "check", "status"])
+def test_command_that_paints_nothing_loads_no_tensorflow(tmp_path, cache, command):
+    create_project(tmp_path)
+    code = (
+        f"import sys; from nstd.cli import main; sys.argv = ['nstd', {command!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    environ = os.environ | {"NSTD_CACHE": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout

@@ -6,6 +6,7 @@ from PIL import Image
 import nstd
 from nstd.errors import ConfigError, InputError
 from nstd.job import Painting
+from nstd.worker.oneshot import _painter
 
 ASSETS = Path(__file__).parent.parent / "nstd" / "assets"
 PHOTO, STYLE = ASSETS / "photos/chelsea.jpg", ASSETS / "styles/embers.jpg"
@@ -39,3 +40,11 @@ def test_what_is_no_picture_is_named(tmp_path):
     (tmp_path / "notes.jpg").write_text("no picture")
     with pytest.raises(InputError, match=r"^notes\.jpg: is not an image that nstd can read"):
         nstd.stylize(tmp_path / "notes.jpg", [STYLE])
+
+
+@pytest.mark.usefixtures("cache")
+def test_second_picture_loads_no_network():
+    _painter.cache_clear()
+    for _ in range(2):
+        nstd.stylize(PHOTO, [STYLE], size_px=64, levels=[1], iterations=1)
+    assert (_painter.cache_info().misses, _painter.cache_info().hits) == (1, 1)

@@ -5,6 +5,7 @@ import pytest
 from nstd.config.settings import SpoolSettings
 from nstd.errors import SpoolError
 from nstd.spool.folders import Folders
+from nstd.spool.inbox import scan
 
 
 def folders_in(root: Path) -> Folders:
@@ -39,3 +40,13 @@ def test_file_in_a_root_s_place_is_trouble(tmp_path: Path):
     folders.outbox.write_bytes(b"a file")
     with pytest.raises(SpoolError, match=r"^cannot create the spool's folders: .*/outbox/.staging: Not a directory$"):
         folders.create([])
+
+
+def test_roots_may_be_links(tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "inbox").symlink_to("elsewhere")
+    roots = {name: tmp_path / name for name in ("inbox", "outbox", "originals", "failed", "state")}
+    folders = Folders.of(SpoolSettings(**roots))
+    folders.create(["swirls"])
+    (tmp_path / "elsewhere/swirls/cat.jpg").write_bytes(b"a photo")
+    assert [drop.identity.path for drop in scan(folders, ["swirls"], ()).drops] == ["swirls/cat.jpg"]

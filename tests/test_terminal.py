@@ -1,3 +1,5 @@
+import os
+import re
 from io import StringIO
 
 import pytest
@@ -85,6 +87,25 @@ def test_results_failures_and_what_was_left_alone(capsys):
         "Failed 20261123T b.jpg b.jpg: is empty (0 bytes)",
     ):
         assert part in out
+
+
+def test_failures_are_told_even_if_no_daemon_has_left_a_word(capsys):
+    failed = FailedSummary(id="20261123T", photo=None, kind=None, reason="its reason.json cannot be read")
+    out = told(capsys, status_of(None, pid=None).model_copy(update={"failed": (failed,)}))
+    assert out.startswith("No daemon is running. ")
+    assert out.endswith("Failed 20261123T its reason.json cannot be read")
+
+
+def test_bar_is_drawn_on_a_real_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    reader, writer = os.openpty()
+    with os.fdopen(writer, "w") as screen, painting_bar(Console(file=screen, width=120)) as show:
+        show(JOB)
+        drawn = os.read(reader, 4096).decode()
+    os.close(reader)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn)
+    assert "[cat].jpg as swirls" in plain
+    assert " 41 % step 41/100, loss 1,234,568, 1 min 05 s left" in plain
 
 
 def test_bar_shows_the_job_at_a_terminal():

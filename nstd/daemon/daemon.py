@@ -87,7 +87,7 @@ class Daemon:
         self._folders.create(self._config.presets)
         with spool_lock(self._folders.lock), Wake.by_signals() as wake, self._farewell():
             self._report(State.STARTING)
-            with watching(self._config.spool.inbox, wake.hint):
+            with watching(self._folders.inbox, wake.hint):
                 self._recover()
                 _log.info("daemon_started", inbox=str(self._config.spool.inbox), pid=os.getpid())
                 while not self._is_done():
@@ -105,6 +105,8 @@ class Daemon:
             self._repair()
         self._intake.advance()
         self._start_next_job()
+        if self._trouble.reason:
+            self._trouble.clear()
 
     def _start_next_job(self) -> None:
         while self._easel.claimed is None:
@@ -170,7 +172,6 @@ class Daemon:
         keep = self._config.spool.keep_originals
         self._folders.create(self._config.presets)
         self._log_repairs(resume(self._folders, keep_originals=keep, now=self._now(), claimed=claimed))
-        self._trouble.clear()
 
     def _log_repairs(self, repairs: Repairs) -> None:
         for one in repairs.done:

@@ -97,8 +97,8 @@ class Intake:
 
     def _look(self) -> None:
         self._looked_at = self._clock()
-        self._due = self._looked_at + self._config.spool.rescan_seconds
         found = scan(self._folders, self._config.presets, self._config.default_presets)
+        self._due = self._looked_at + self._config.spool.rescan_seconds
         self._found = found.drops
         self._settled = deque(self._settler.settled(found.drops))
         if (settling := self._settler.seconds_to_next()) is not None:
@@ -127,7 +127,7 @@ class Intake:
         self._blocked.pop(path, None)
         if not ingested.jobs:
             self._settler.restart(drop)
-            self._due = self._clock() + self._config.spool.settle_seconds
+            self._due = min(self._due, self._clock() + self._config.spool.settle_seconds)
         for job in ingested.jobs:
             if ingested.refusal:
                 self.refused += 1

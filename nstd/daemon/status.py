@@ -129,12 +129,13 @@ def read_status(folders: Folders) -> SpoolStatus:
     Raises:
         SpoolError: the spool cannot be read.
     """
-    return SpoolStatus(
-        pid=holder(folders.lock),
-        daemon=_read_daemon(folders),
-        jobs=Queue(folders).counts(),
-        failed=tuple(_failed(folders)) if folders.failed.exists() else (),
-    )
+    with trouble("read the status"):
+        return SpoolStatus(
+            pid=holder(folders.lock),
+            daemon=_read_daemon(folders),
+            jobs=Queue(folders).counts(),
+            failed=tuple(_failed(folders)) if folders.failed.exists() else (),
+        )
 
 
 def _read_daemon(folders: Folders) -> DaemonStatus | None:

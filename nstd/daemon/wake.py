@@ -12,17 +12,18 @@ _MANY: Final = 1 << 12
 
 
 class Wake:
-    """A pipe to which every signal writes its number and every hint a zero."""
+    """A pipe to which every signal and every hint writes a byte."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._stopped = False
 
     @classmethod
     @contextlib.contextmanager
     def by_signals(cls) -> Iterator[Self]:
         """Let `STOP_SIGNALS` do nothing but wake, while the block runs; for the main thread."""
         wake = cls()
-        previous = {number: signal.signal(number, _nothing) for number in STOP_SIGNALS}
+        previous = {number: signal.signal(number, wake._stop) for number in STOP_SIGNALS}
         signal.set_wakeup_fd(wake._writer, warn_on_full_buffer=False)
         try:
             yield wake
@@ -42,18 +43,18 @@ class Wake:
             os.write(self._writer, _HINT)
 
     def read(self) -> tuple[bool, bool]:
-        """Return whether a hint has come, and whether a signal to stop, since the last call."""
+        """Return whether a hint has come since the last call, and whether a signal to stop ever has."""
         try:
             data = os.read(self._reader, _MANY)
         except BlockingIOError:
-            return False, False
-        return _HINT[0] in data, not STOP_SIGNALS.isdisjoint(data)
+            data = b""
+        return _HINT[0] in data, self._stopped
 
     def close(self) -> None:
         """Close both ends."""
         os.close(self._reader)
         os.close(self._writer)
 
-
-def _nothing(number: int, frame: object) -> None:
-    """Take the place of the default action; Python has written to the pipe already."""
+    def _stop(self, *_: object) -> None:
+        """Take the place of the default action; a pipe full of hints has no room for the signal's number."""
+        self._stopped = True

@@ -1,6 +1,7 @@
 """The watch on the inbox: whatever happens there is only a hint to look."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,24 @@ class _Hinter(FileSystemEventHandler):
             self._hint()
 
 
+class _Chatter(logging.Handler):
+    """Keeps watchdog's complaints, as of an event that comes while it stops, from standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the line for developers."""
+        _log.debug("watchdog_said", line=record.getMessage())
+
+
+@contextlib.contextmanager
+def _overheard() -> Iterator[None]:
+    logger, chatter = logging.getLogger("watchdog"), _Chatter()
+    logger.addHandler(chatter)
+    try:
+        yield
+    finally:
+        logger.removeHandler(chatter)
+
+
 @contextlib.contextmanager
 def watching(inbox: Path, hint: Callable[[], None]) -> Iterator[None]:
     """Call `hint`, from another thread, soon after something has changed in the inbox or a folder in it.
@@ -31,14 +50,15 @@ def watching(inbox: Path, hint: Callable[[], None]) -> Iterator[None]:
     """
     observer = Observer()
     observer.schedule(_Hinter(hint), str(inbox), recursive=True)
-    try:
-        observer.start()
-    except OSError as error:
-        _log.warning("inbox_unwatched", inbox=str(inbox), reason=error.strerror)
-        yield
-        return
-    try:
-        yield
-    finally:
-        observer.stop()
-        observer.join()
+    with _overheard():
+        try:
+            observer.start()
+        except OSError as error:
+            _log.warning("inbox_unwatched", inbox=str(inbox), reason=error.strerror)
+            yield
+            return
+        try:
+            yield
+        finally:
+            observer.stop()
+            observer.join()

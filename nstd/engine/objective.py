@@ -58,8 +58,8 @@ class Objective:
         self._content_layers, self._style_layers, self._has_tv = self.structure(settings)
         self._layers = tuple(dict.fromkeys(self._content_layers + self._style_layers))
         self._model = extractor.cut(self._layers)
-        self.evaluate = tf.function(self._evaluate, input_signature=self._signature())
-        self.targets = tf.function(self._targets, input_signature=[_ANY_SIZE])
+        self.evaluate = tf.function(self._evaluate, input_signature=self._signature(), autograph=False)
+        self.targets = tf.function(self._targets, input_signature=[_ANY_SIZE], autograph=False)
 
     @staticmethod
     def structure(settings: TransferSettings) -> tuple[tuple[str, ...], tuple[str, ...], bool]:

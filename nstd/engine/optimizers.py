@@ -30,7 +30,7 @@ def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(a * b)
 
 
-@tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+@tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
 def _two_loop(gradient: tf.Tensor, pairs: list[Pair], scale: tf.Tensor) -> tf.Tensor:
     """Multiply `gradient` by the inverse Hessian that `pairs`, newest first, and `scale` times identity describe.
 

@@ -25,8 +25,9 @@ class Folders:
 
     @classmethod
     def of(cls, settings: SpoolSettings) -> Self:
-        """Take the roots from the config."""
-        return cls(settings.inbox, settings.outbox, settings.originals, settings.failed, settings.state)
+        """Take the roots from the config; they may be links, but nothing in them may."""
+        roots = (settings.inbox, settings.outbox, settings.originals, settings.failed, settings.state)
+        return cls(*(root.resolve() for root in roots))
 
     @property
     def tmp(self) -> Path:

@@ -117,7 +117,12 @@ def find_weights(network: Network, folder: Path) -> Path:
         WeightsError: there are none.
     """
     path = weights_path(network, folder)
-    if not path.exists():
+    try:
+        found = path.exists()
+    except PermissionError as error:
+        msg = f"{network} weights cannot be read: {path}: {error.strerror}"
+        raise WeightsError(msg) from error
+    if not found:
         msg = f"{network} weights are missing: nothing at {path}; run '{pull_command(network)}'"
         raise WeightsError(msg)
     return path

@@ -81,7 +81,8 @@ def format_of(output: Path | None) -> dict[str, str]:
 def free_output(content: Path, preset: Preset) -> Path:
     """Name a picture after its photo and style, in the working directory, where there is none of that name."""
     name = f"{content.stem}_{preset.styles[0].image.stem}.{preset.extension}"
-    return next(path for path in map(Path, candidates(name)) if not path.exists())
+    paths = map(Path, candidates(name))
+    return next(path for path in paths if not (path.exists() or path.with_suffix(".json").exists()))
 
 
 def write_log(painting: Painting, picture: Path) -> None:

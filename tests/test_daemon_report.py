@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from nstd.daemon.report import Reporter
+from nstd.daemon.status import CurrentJob, DaemonStatus, Notice, Outcome, State
+from nstd.errors import SpoolError
+from nstd.spool.folders import Folders
+
+IDLE = DaemonStatus(state=State.IDLE, started_at="2026-11-23T04:15:00Z")
+JOB = CurrentJob(id="1", photo="cat.jpg", preset="swirls")
+OUTCOME = Outcome(job="1", photo="cat.jpg", preset="swirls", ended_at="2026-11-23T04:16:00Z", picture="cat.png")
+
+
+class Desk:
+    """A reporter, what it was told to tell, and the clock it goes by."""
+
+    def __init__(self, root: Path) -> None:
+        self.state = root / "state"
+        self.state.mkdir()
+        self.now = 1000.0
+        self.told: list[DaemonStatus] = []
+        folders = Folders(root / "inbox", root / "outbox", root / "originals", root / "failed", self.state)
+        self._reporter = Reporter(folders, self.told.append, lambda: self.now)
+
+    def report(self, status: DaemonStatus, at: float = 0) -> None:
+        self.now = 1000 + at
+        self._reporter.report(status)
+
+    def file(self) -> DaemonStatus:
+        return DaemonStatus.model_validate_json((self.state / "status.json").read_bytes())
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def painting(**progress: object) -> DaemonStatus:
+    return IDLE.model_copy(update={"state": State.PAINTING, "job": JOB.model_copy(update=progress)})
+
+
+def test_first_status_is_told_to_the_file_and_the_watcher(desk):
+    desk.report(IDLE)
+    assert desk.told == [IDLE]
+    assert desk.file() == IDLE
+    assert [path.name for path in desk.state.iterdir()] == ["status.json"]
+
+
+def test_no_news_is_not_told_however_late(desk):
+    desk.report(IDLE)
+    (desk.state / "status.json").unlink()
+    desk.report(IDLE, at=1000)
+    assert desk.told == [IDLE]
+    assert not (desk.state / "status.json").exists()
+
+
+def test_progress_is_told_once_a_second(desk):
+    for tenth in range(31):
+        desk.report(painting(step=tenth, steps=40), at=tenth / 10)
+    assert [status.job.step for status in desk.told] == [0, 10, 20, 30]
+    assert desk.file().job.step == 30
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        {"state": State.STOPPING},
+        {"trouble": "No space left on device"},
+        {"ignored": (Notice(path="x", reason="is a folder"),)},
+        {"results": (OUTCOME,)},
+        {"job": None},
+        {"job": JOB.model_copy(update={"id": "2"})},
+    ],
+)
+def test_whatever_else_changes_is_told_at_once(desk, news):
+    desk.report(painting(step=1))
+    changed = painting(step=1).model_copy(update=news)
+    desk.report(changed, at=0.001)
+    assert desk.told[1:] == [changed]
+    assert desk.file() == changed
+
+
+def test_file_that_cannot_be_written_is_the_machines_trouble(desk):
+    desk.state.rmdir()
+    with pytest.raises(SpoolError, match=r"^cannot write the status: .*No such file or directory$"):
+        desk.report(IDLE)
