@@ -36,7 +36,7 @@ def create_project(folder: Path, example: str = "config.example.yaml") -> Path:
             raise ConfigError(msg)
         folder.mkdir(parents=True, exist_ok=True)
         with as_file(files("nstd") / "assets") as assets:
-            shutil.copytree(assets / "styles", folder / "styles", dirs_exist_ok=True)
+            _copy_missing(assets / "styles", folder / "styles")
             (folder / _SCHEMA_NAME).write_text(json.dumps(config_schema(), indent=2) + "\n")
             shutil.copyfile(assets / example, config)
     return config
@@ -59,6 +59,14 @@ def create_demo(folder: Path) -> Path:
         with as_file(files("nstd") / "assets" / "photos" / DEMO_PHOTO) as photo:
             shutil.copyfile(photo, folder / "inbox" / DEMO_PHOTO)
     return config
+
+
+def _copy_missing(source: Path, destination: Path) -> None:
+    """Copy a folder's files, but none over one that is there."""
+    destination.mkdir(exist_ok=True)
+    for file in source.iterdir():
+        if not (destination / file.name).exists():
+            shutil.copyfile(file, destination / file.name)
 
 
 @contextmanager

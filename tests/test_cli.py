@@ -74,7 +74,7 @@ def test_check_shows_every_mistake_with_its_place(nstd, tmp_path):
     ]
 
 
-def test_check_finds_a_truncated_style_image_and_run_would_start(nstd, tmp_path):
+def test_check_finds_a_truncated_style_image(nstd, tmp_path):
     (tmp_path / "style.jpg").write_bytes((ASSETS / "styles/dots.jpg").read_bytes()[:50_000])
     (tmp_path / "config.yaml").write_text("presets: {p: {styles: [style.jpg]}}")
     checked = nstd("check")
@@ -155,6 +155,7 @@ def test_stylize_writes_a_picture_and_its_log(nstd, tmp_path):
     [
         (["missing.jpg", "s.jpg"], 1, "cannot read the image: missing.jpg: No such file or directory\n"),
         (["c.jpg", "s.jpg", "-o", "x.gif"], 78, "x.gif: must end with .png, .jpg or .jpeg\n"),
+        (["c.jpg", "s.jpg", "-o", "gone/x.png"], 78, "gone/x.png: there is no folder gone\n"),
         (["c.jpg", "s.jpg", "--size", "3"], 78, "size_px: must be >= 32 (got 3)\n"),
     ],
 )

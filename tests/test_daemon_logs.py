@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Iterator
 from io import StringIO
 
@@ -46,7 +47,10 @@ def test_chatter_is_for_developers(verbose, lines):
     assert len(pipe.getvalue().splitlines()) == lines
 
 
-def test_lines_follow_standard_output_where_it_goes(capsys):
+def test_lines_follow_standard_output_where_it_goes(monkeypatch):
+    """A progress bar replaces standard output while it is drawn."""
     configure_logs()
+    elsewhere = StringIO()
+    monkeypatch.setattr(sys, "stdout", elsewhere)
     structlog.get_logger().info("daemon_started")
-    assert json.loads(capsys.readouterr().out)["event"] == "daemon_started"
+    assert json.loads(elsewhere.getvalue())["event"] == "daemon_started"

@@ -22,7 +22,8 @@ HOUSE = (
     {"spool"},
     {"worker"},
     {"daemon"},
-    {"starter", "terminal"},
+    {"starter"},
+    {"terminal"},
     {"cli"},
     {"__main__", "__init__"},
 )
@@ -31,7 +32,7 @@ MODULES = sorted((ROOT / "nstd").rglob("*.py"))
 
 def room(module: str) -> str:
     """`nstd.engine.losses` is in the room `engine`; `nstd` itself, with its version, is in none."""
-    return module.split(".")[1] if "." in module else ""
+    return "" if module in {"nstd", "nstd.__version__"} else module.split(".")[1]
 
 
 def layer(name: str) -> int:
@@ -43,7 +44,7 @@ def imported(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
 def own_room(path: Path) -> str:

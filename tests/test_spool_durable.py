@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 import resource
@@ -74,20 +75,22 @@ def test_half_copied_file_is_removed(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def room_for_ten_bytes() -> Iterator[None]:
-    """Let writes beyond ten bytes fail, as they do on a full disk."""
+    """Let writes beyond ten bytes fail, as they do on a full disk; pytest's own as well, so hold it for a call only."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.usefixtures("room_for_ten_bytes")
 def test_write_that_fails_half_way_leaves_nothing_and_names_the_file(tmp_path: Path):
-    with opened(Path("/dev/zero")) as zeros, pytest.raises(OSError, match=f"File too large: '{tmp_path}/copy'"):
+    copying = pytest.raises(OSError, match=f"File too large: '{tmp_path}/copy'")
+    with opened(Path("/dev/zero")) as zeros, copying, room_for_ten_bytes():
         copy_durably(zeros, tmp_path / "copy")
-    with pytest.raises(OSError, match=f"File too large: '{tmp_path}/"):
+    with pytest.raises(OSError, match=f"File too large: '{tmp_path}/"), room_for_ten_bytes():
         write_durably(tmp_path / "file", bytes(11))
     assert list(tmp_path.iterdir()) == []
 

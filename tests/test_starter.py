@@ -31,6 +31,14 @@ def test_folder_that_cannot_be_made_is_named(tmp_path, create):
         create(tmp_path / "file" / "art")
 
 
+def test_own_style_images_are_kept(tmp_path):
+    (tmp_path / "styles").mkdir()
+    (tmp_path / "styles/dots.jpg").write_bytes(b"mine")
+    create_project(tmp_path)
+    assert (tmp_path / "styles/dots.jpg").read_bytes() == b"mine"
+    assert (tmp_path / "styles/swirls.jpg").stat().st_size > 100_000
+
+
 def test_every_shipped_picture_is_credited():
     assets = Path(__file__).parent.parent / "nstd" / "assets"
     for folder in ("photos", "styles"):

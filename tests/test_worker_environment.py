@@ -15,5 +15,10 @@ def test_users_keras_settings_do_not_reach_the_arithmetic():
     assert (found["KERAS_BACKEND"], found["KERAS_HOME"]) == ("tensorflow", "/var/cache/nstd/keras")
 
 
+def test_users_number_of_threads_is_kept():
+    assert tensorflow_environment({}, CACHE)["TF_NUM_INTEROP_THREADS"] == "1"
+    assert tensorflow_environment({"TF_NUM_INTEROP_THREADS": "4"}, CACHE)["TF_NUM_INTEROP_THREADS"] == "4"
+
+
 def test_users_log_level_is_kept():
     assert tensorflow_environment({"TF_CPP_MIN_LOG_LEVEL": "0"}, CACHE)["TF_CPP_MIN_LOG_LEVEL"] == "0"

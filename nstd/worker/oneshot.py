@@ -53,7 +53,14 @@ def stylize(content: Path, preset: Preset, on_step: OnStep | None = None) -> Ima
 
 
 def paint(content: Path, preset: Preset, picture: Path, on_step: OnStep | None = None) -> Painting:
-    """Paint a photo into a file; arguments and errors as for `stylize`."""
+    """Paint a photo into a file; arguments and errors as for `stylize`.
+
+    Raises:
+        ConfigError: the picture's folder does not exist.
+    """
+    if not picture.parent.is_dir():
+        msg = f"{picture}: there is no folder {picture.parent}"
+        raise ConfigError(msg)
     styles = tuple(StyleSource(**_source(style.image), weight=style.weight) for style in preset.styles)
     request = Request(preset=preset, content=Source(**_source(content)), styles=styles, picture=picture)
     for event in _painter().run(request):
@@ -107,7 +114,11 @@ def _painter() -> "Painter":
 @contextmanager
 def _without_chatter() -> Iterator[None]:
     """Close standard error to C++: what TensorFlow prints while it loads comes before any log level counts."""
-    kept = os.dup(_STDERR)
+    try:
+        kept = os.dup(_STDERR)
+    except OSError:  # it is closed already
+        yield
+        return
     try:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), _STDERR)
