@@ -1,5 +1,6 @@
 import os
 import re
+import select
 from io import StringIO
 
 import pytest
@@ -101,9 +102,12 @@ def test_bar_is_drawn_on_a_real_terminal(monkeypatch):
     reader, writer = os.openpty()
     with os.fdopen(writer, "w") as screen, painting_bar(Console(file=screen, width=120)) as show:
         show(JOB)
-        drawn = os.read(reader, 4096).decode()
+        drawn = b""
+        while b"s left" not in drawn:
+            assert select.select([reader], [], [], 10)[0], drawn
+            drawn += os.read(reader, 4096)
     os.close(reader)
-    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn.decode())
     assert "[cat].jpg as swirls" in plain
     assert " 41 % step 41/100, loss 1,234,568, 1 min 05 s left" in plain
 

@@ -1,0 +1,186 @@
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spool_world import World, contents, paint
+from structlog.testing import capture_logs
+
+from nstd.daemon.outcomes import Outcomes
+from nstd.daemon.status import Outcome
+from nstd.errors import SpoolError
+from nstd.job import Job, Painting
+from nstd.spool.jobs import ClaimedJob
+
+NOW = datetime(2026, 11, 23, 4, 20, tzinfo=UTC)
+MAX_ATTEMPTS = 3
+WORKER_LOG = ("Loading the network", "Fatal Python error: Aborted")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def outcomes(world: World) -> Outcomes:
+    return Outcomes(world.folders, max_attempts=MAX_ATTEMPTS, now=lambda: NOW)
+
+
+def painting_of(claimed: ClaimedJob, **other: object) -> Painting:
+    """What the worker says of the picture that it has written: nothing of the queue."""
+    known = {name: value for name, value in paint(claimed) if name in Painting.model_fields}
+    return Painting.model_validate(known | other)
+
+
+def waiting(world: World) -> Job:
+    [folder] = world.jobs("new")
+    return folder.read()
+
+
+def reason(world: World, claimed: ClaimedJob) -> dict[str, Any]:
+    return json.loads((world.folders.failed / claimed.job.id / "reason.json").read_text())
+
+
+def last_attempt(world: World, outcomes: Outcomes) -> ClaimedJob:
+    claimed = world.claimed()
+    for _ in range(MAX_ATTEMPTS - 1):
+        outcomes.attempt_failed(claimed, "the worker fell over")
+        claimed = world.claim()
+    assert claimed.job.attempts == MAX_ATTEMPTS
+    return claimed
+
+
+def test_finished_picture_is_published_with_what_the_queue_knows(world, outcomes):
+    claimed = world.claimed()
+    created = datetime.fromisoformat(claimed.job.created_at)
+    painting = painting_of(claimed, started_at=(created + timedelta(seconds=90)).isoformat())
+    with capture_logs() as logs:
+        outcomes.finished(claimed, painting, ())
+    name = "swirls/cat_swirls_20261123T041500Z"
+    log = json.loads(world.results()[f"{name}.json"])
+    assert world.results()[f"{name}.png"] == b"painted: swirlsa photo"
+    assert (log["job"], log["preset_name"], log["attempts"]) == (claimed.job.id, "swirls", 1)
+    assert (log["created_at"], log["seconds"]["queued"]) == (claimed.job.created_at, 90)
+    picture = str(world.folders.outbox / f"{name}.png")
+    who = {"job": claimed.job.id, "photo": "cat.jpg", "preset": "swirls"}
+    assert list(outcomes.results) == [Outcome(**who, ended_at="2026-11-23T04:20:00.000000Z", picture=picture)]
+    assert logs == [
+        {"event": "job_finished", "log_level": "info", **who, "picture": picture, "loss": 1.0, "seconds": 0.0}
+    ]
+    assert (outcomes.failed, world.remains()) == (0, [])
+
+
+def test_clock_that_was_set_back_gives_no_negative_time_in_the_queue(world, outcomes):
+    claimed = world.claimed()
+    outcomes.finished(claimed, painting_of(claimed, started_at="2026-11-23T03:00:00Z"), ())
+    [log] = (json.loads(data) for path, data in world.results().items() if path.endswith(".json"))
+    assert log["seconds"]["queued"] == 0
+
+
+def test_failed_attempts_count_until_the_last_gives_the_job_up(world, outcomes):
+    claimed = world.claimed()
+    for attempt in range(1, MAX_ATTEMPTS):
+        with capture_logs() as logs:
+            outcomes.attempt_failed(claimed, "the worker was killed by SIGKILL", worker_log=WORKER_LOG)
+        told = [(one["event"], one["attempt"], one["of"], one["reason"]) for one in logs]
+        assert told == [("job_requeued", attempt, MAX_ATTEMPTS, "the worker was killed by SIGKILL")]
+        assert waiting(world).attempts == attempt
+        assert (outcomes.failed, list(outcomes.results)) == (0, [])
+        claimed = world.claim()
+    with capture_logs() as logs:
+        outcomes.attempt_failed(claimed, "the worker was killed by SIGKILL", worker_log=WORKER_LOG)
+    message = "the worker was killed by SIGKILL (attempt 3 of 3)"
+    told = [(one["event"], one["log_level"], one["kind"], one["reason"]) for one in logs]
+    assert told == [("job_failed", "error", "attempts", message)]
+    given = reason(world, claimed)
+    assert (given["kind"], given["message"], given["traceback"]) == ("attempts", message, "")
+    assert given["worker_log"] == list(WORKER_LOG)
+    assert (given["failed_at"], given["photo"]) == ("2026-11-23T04:20:00.000000Z", "cat.jpg")
+    assert contents(world.folders.failed)[f"{claimed.job.id}/cat.jpg"] == b"a photo"
+    assert [(one.job, one.picture, one.reason) for one in outcomes.results] == [(claimed.job.id, None, message)]
+    assert (outcomes.failed, world.remains()) == (1, [])
+
+
+def test_last_attempt_that_raised_fails_with_its_traceback(world, outcomes):
+    claimed = last_attempt(world, outcomes)
+    outcomes.attempt_failed(claimed, "the loss is not finite", traceback="Traceback: ...", worker_log=WORKER_LOG)
+    given = reason(world, claimed)
+    assert (given["kind"], given["message"]) == ("engine", "the loss is not finite (attempt 3 of 3)")
+    assert (given["traceback"], given["worker_log"]) == ("Traceback: ...", list(WORKER_LOG))
+
+
+def test_photo_that_can_never_be_painted_fails_at_its_first_attempt(world, outcomes):
+    claimed = world.claimed()
+    outcomes.refused(claimed, "cat.jpg: is empty (0 bytes)")
+    given = reason(world, claimed)
+    assert (given["kind"], given["message"]) == ("input", "cat.jpg: is empty (0 bytes)")
+    assert [one.reason for one in outcomes.results] == ["cat.jpg: is empty (0 bytes)"]
+    assert (outcomes.failed, world.remains()) == (1, [])
+
+
+def test_interrupted_job_gets_its_attempt_back(world, outcomes):
+    outcomes.attempt_failed(world.claimed(), "the worker fell over")
+    claimed = world.claim()
+    assert claimed.job.attempts == 2
+    with capture_logs() as logs:
+        outcomes.interrupted(claimed)
+    assert [one["event"] for one in logs] == ["job_given_back"]
+    assert waiting(world).attempts == 1
+    assert (outcomes.failed, list(outcomes.results), world.jobs("cur")) == (0, [], [])
+
+
+def spoil(picture: Path) -> None:
+    picture.write_bytes(b"something else")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [(spoil, "is not the picture that its log describes: got 14 bytes"), (Path.unlink, "picture is missing")],
+)
+def test_picture_that_is_not_what_the_worker_says_is_a_failed_attempt(world, outcomes, harm, said):
+    claimed = world.claimed()
+    painting = painting_of(claimed)
+    harm(claimed.picture)
+    with capture_logs() as logs:
+        outcomes.finished(claimed, painting, WORKER_LOG)
+    [told] = logs
+    assert (told["event"], told["attempt"]) == ("job_requeued", 1)
+    assert said in told["reason"]
+    assert waiting(world).attempts == 1
+    assert (world.results(), list(outcomes.results)) == ({}, [])
+
+
+def test_wrong_picture_at_the_last_attempt_fails_the_job_with_the_workers_log(world, outcomes):
+    claimed = last_attempt(world, outcomes)
+    painting = painting_of(claimed)
+    spoil(claimed.picture)
+    outcomes.finished(claimed, painting, WORKER_LOG)
+    given = reason(world, claimed)
+    assert given["message"].startswith(f"{claimed.picture}: is not the picture that its log describes: ")
+    assert (given["kind"], given["worker_log"]) == ("attempts", list(WORKER_LOG))
+    assert (world.results(), world.remains()) == ({}, [])
+
+
+def test_last_ten_results_are_remembered_latest_first(world, outcomes):
+    for number in range(12):
+        claimed = world.claimed(f"swirls/{number}.jpg")
+        if number % 2:
+            outcomes.refused(claimed, "is no picture")
+        else:
+            outcomes.finished(claimed, painting_of(claimed), ())
+    assert [one.photo for one in outcomes.results] == [f"{number}.jpg" for number in range(11, 1, -1)]
+    assert [one.picture is None for one in outcomes.results] == [True, False] * 5
+    assert outcomes.failed == 6
+
+
+def test_machines_trouble_is_no_failed_attempt(world, outcomes):
+    claimed = world.claimed()
+    painting = painting_of(claimed)
+    (world.folders.outbox / "swirls").rmdir()
+    (world.folders.outbox / "swirls").touch()
+    with pytest.raises(SpoolError, match=r"^cannot publish job .*swirls: File exists$"):
+        outcomes.finished(claimed, painting, ())
+    assert [folder.read().attempts for folder in world.jobs("cur")] == [1]
+    assert (outcomes.failed, list(outcomes.results)) == (0, [])
