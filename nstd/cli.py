@@ -240,5 +240,5 @@ def _run(settings: "Config", *, once: bool, verbose: bool) -> None:
     configure_logs(verbose=verbose)
     with painting_bar() as show_job:
         daemon = Daemon(settings, cache_folder(os.environ), once=once, on_status=lambda status: show_job(status.job))
-        if not daemon.run():
+        if not daemon.run() and once:
             raise typer.Exit(EXIT_FAILED)

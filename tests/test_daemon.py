@@ -113,6 +113,21 @@ def test_killed_daemon_leaves_exactly_one_result_after_a_restart(world):
     assert [one["what"] for one in second.logged("repaired")] == ["job_requeued"]
 
 
+def test_photo_that_takes_the_daemon_down_each_time_goes_to_failed(world):
+    world.drop("chelsea.jpg", "slow")
+    for _ in range(2):
+        daemon = world.start()
+        daemon.wait_for("job_started")  # so that the status is this daemon's own
+        world.wait_for_step(2)
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+    daemon = world.start("--once")
+    assert daemon.wait() == (1, "")
+    reason = world.reasons()["chelsea.jpg"]
+    assert (reason["kind"], reason["message"]) == ("attempts", "nstd itself was killed in the midst of it (2 attempts)")
+    assert daemon.logged("worker_started") == []
+
+
 def test_killed_worker_is_replaced_and_its_job_tried_again(world):
     daemon = world.start()
     world.drop("chelsea.jpg", "slow")
@@ -253,6 +268,15 @@ def test_missing_style_image_blocks_the_drop_until_it_is_back(world):
     (world.root / "hidden.jpg").rename(style)
     daemon.wait_for("job_finished")
     assert not drop.exists()
+
+
+def test_service_that_is_stopped_has_not_failed_though_a_job_did(world):
+    daemon = world.start()
+    world.inbox.mkdir(exist_ok=True)
+    (world.inbox / "text.jpg").write_text("no picture")
+    daemon.wait_for("job_failed")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == (0, "")
 
 
 def test_missing_weights_stop_the_daemon_with_the_command_to_run(world, monkeypatch, tmp_path):

@@ -168,11 +168,13 @@ def test_drop_whose_style_is_missing_waits_for_it(hasty):
     reason = f"presets.swirls.styles: {style}: cannot be read: No such file or directory"
     assert hasty.intake.notices == (Notice(path="swirls/cat.jpg", reason=reason),)
     assert hasty.intake.is_drained(), "nobody can wait for it"
+    assert hasty.intake.blocked == 1
     assert contents(hasty.inbox) == {"swirls/cat.jpg": b"a photo"}
 
     (hasty.world.root / "hidden.jpg").rename(style)
     assert hasty.advance(30) == ["job_queued swirls/cat.jpg"]
     assert hasty.intake.notices == ()
+    assert hasty.intake.blocked == 0
 
 
 def test_blocked_drop_that_is_taken_away_is_forgotten(hasty):

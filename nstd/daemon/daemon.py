@@ -30,6 +30,7 @@ from nstd.weights.store import find_weights
 from nstd.worker.messages import Setup
 
 _STOP_SECONDS: Final = 10.0
+_LONGEST_SLEEP_SECONDS: Final = 3600.0
 
 _log = structlog.get_logger()
 
@@ -76,7 +77,7 @@ class Daemon:
         """Work until a signal to stop, or until all is done if that was asked for.
 
         Returns:
-            Whether every job of this run became a picture.
+            Whether every job of this run became a picture, and no drop waits for its style image.
 
         Raises:
             SpoolLockedError: another daemon works on this spool.
@@ -95,7 +96,7 @@ class Daemon:
                     self._report(self._state())
                     self._wait(wake)
                     self._guard(self._easel.read)
-        return self._outcomes.failed + self._intake.refused == 0
+        return self._outcomes.failed + self._intake.refused + self._intake.blocked == 0
 
     def _work(self) -> None:
         """Do all that can be done without waiting."""
@@ -118,7 +119,8 @@ class Daemon:
                 continue
             if claimed is None:
                 return
-            self._easel.paint(claimed)
+            if not self._outcomes.is_spent(claimed):
+                self._easel.paint(claimed)
 
     def _is_done(self) -> bool:
         if self._easel.claimed:
@@ -138,7 +140,7 @@ class Daemon:
             if worker := self._easel.worker:
                 selector.register(worker.events, selectors.EVENT_READ)
                 selector.register(worker.chatter, selectors.EVENT_READ)
-            selector.select(self._seconds_to_next())
+            selector.select(min(self._seconds_to_next(), _LONGEST_SLEEP_SECONDS))
         hinted, stopped = wake.read()
         if hinted:
             self._intake.hint()

@@ -8,6 +8,7 @@ import structlog
 from nstd.daemon.outcomes import Outcomes, names
 from nstd.daemon.status import CurrentJob
 from nstd.errors import ConfigError, SpoolError
+from nstd.spool.durable import trouble
 from nstd.spool.jobs import ClaimedJob
 from nstd.worker.messages import (
     Blame,
@@ -52,14 +53,15 @@ class Easel:
         self.current: CurrentJob | None = None
 
     def paint(self, claimed: ClaimedJob) -> None:
-        """Give the worker a job; start a worker if there is none."""
-        if self.worker is None:
-            self.worker = WorkerProcess(self._setup)
-            _log.info("worker_started", pid=self.worker.pid)
-        job = claimed.job
+        """Give the worker a job; start a worker if there is none.
+
+        Raises:
+            SpoolError: the machine has no room for another process; the job is back in the queue.
+        """
+        worker, job = self.worker or self._start(claimed), claimed.job
         self.claimed, self._pace = claimed, Pace(self._clock)
         self.current = CurrentJob(id=job.id, photo=job.content.name, preset=job.preset_name)
-        self.worker.request(_request(claimed))
+        worker.request(_request(claimed))
         _log.info("job_started", **names(job), attempt=job.attempts)
 
     def interrupt(self) -> None:
@@ -89,6 +91,16 @@ class Easel:
             worker.close(0 if self.claimed else 5)
         if claimed := self._release():
             self._outcomes.interrupted(claimed)
+
+    def _start(self, claimed: ClaimedJob) -> WorkerProcess:
+        try:
+            with trouble("start the worker"):
+                self.worker = WorkerProcess(self._setup)
+        except SpoolError:
+            self._outcomes.interrupted(claimed)
+            raise
+        _log.info("worker_started", pid=self.worker.pid)
+        return self.worker
 
     def _act_on(self, event: Event) -> None:
         match event:

@@ -66,6 +66,11 @@ class Intake:
         """What lies in the inbox and cannot become a job, and why."""
         return self._ignored + tuple(self._blocked.values())
 
+    @property
+    def blocked(self) -> int:
+        """How many drops cannot become jobs before the operator has acted."""
+        return len(self._blocked)
+
     def hint(self) -> None:
         """Look again soon: something has changed."""
         self._due = min(self._due, max(self._clock(), self._looked_at + _BETWEEN_LOOKS_SECONDS))

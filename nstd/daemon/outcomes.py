@@ -64,6 +64,14 @@ class Outcomes:
         self._queue.give_back(claimed)
         _log.info("job_given_back", **names(claimed.job))
 
+    def is_spent(self, claimed: ClaimedJob) -> bool:
+        """Give a job up whose earlier attempts all ended the daemon with them, and tell whether that is so."""
+        earlier = claimed.job.attempts - 1
+        if earlier < self._max_attempts:
+            return False
+        self._give_up(claimed, FailureKind.ATTEMPTS, f"nstd itself was killed in the midst of it ({earlier} attempts)")
+        return True
+
     def refused(self, claimed: ClaimedJob, reason: str) -> None:
         """Give up a job that can never become a painting."""
         self._give_up(claimed, FailureKind.INPUT, reason)

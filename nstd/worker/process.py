@@ -127,5 +127,6 @@ class WorkerProcess:
 
 def _ending(status: int) -> str:
     if status < 0:
-        return f"was killed by {signal.Signals(-status).name}"
+        known = -status in set(signal.Signals)
+        return f"was killed by {signal.Signals(-status).name if known else f'signal {-status}'}"
     return f"exited with status {status}"
