@@ -18,6 +18,14 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class Watch(StrEnum):
+    """How the system reports changes in the inbox; the regular look at the whole inbox needs none of it."""
+
+    AUTO = "auto"
+    INOTIFY = "inotify"
+    POLLING = "polling"
+
+
 class SpoolSettings(Record):
     """Where photos come from and where everything goes.
 
@@ -29,7 +37,11 @@ class SpoolSettings(Record):
         state: the queue, frozen style images, the lock.
         keep_originals: move a photo to `originals` after ingest; otherwise delete it.
         settle_seconds: quiet time before a drop counts as complete.
+        watch: how changes are noticed before that: `polling` for network shares, `auto` polls where inotify is refused.
         rescan_seconds: time between two looks at the whole inbox, whatever the watch reports.
+        keep_results_days: age at which a picture and its log are removed from `outbox`; 0 keeps them for ever.
+        keep_originals_days: age at which a photo is removed from `originals`; 0 keeps them for ever.
+        keep_failed_days: age at which a job is removed from `failed`; 0 keeps them for ever.
     """
 
     inbox: Path = Path("inbox")
@@ -39,7 +51,11 @@ class SpoolSettings(Record):
     state: Path = Path("state")
     keep_originals: Annotated[bool, Field(strict=True)] = True
     settle_seconds: NonNegativeFloat = 2
+    watch: Watch = Watch.AUTO
     rescan_seconds: PositiveFloat = 30
+    keep_results_days: NonNegativeFloat = 0
+    keep_originals_days: NonNegativeFloat = 0
+    keep_failed_days: NonNegativeFloat = 0
 
 
 class WorkerSettings(Record):
@@ -47,9 +63,12 @@ class WorkerSettings(Record):
 
     Attributes:
         max_attempts: how often a job may take its worker down before it goes to `failed`.
+        job_timeout_seconds: silence after which a worker counts as hung and is replaced; 0 lets nstd judge by the
+            picture's size and the pace so far.
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=100, strict=True)] = 3
+    job_timeout_seconds: NonNegativeFloat = 0
 
 
 _DEVICE: Final = "^(auto|cpu|gpu:[0-9]{1,3})$"
