@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, JpegImagePlugin
 from nstd.config.settings import Limits
 from nstd.errors import EngineError
 from nstd.images.decode import decode_image
-from nstd.images.encode import encode_image
+from nstd.images.encode import check_picture, encode_image
 from nstd.preset import OutputFormat
 
 
@@ -96,3 +96,36 @@ def test_jpeg_quality_decides_how_near_the_picture_comes() -> None:
 
 def test_the_noisiest_picture_fits_jpeg_at_its_best_quality() -> None:
     assert opened(encode_image(noise(700, 900), OutputFormat.JPEG, 100)).size == (900, 700)
+
+
+@pytest.mark.parametrize("output_format", list(OutputFormat))
+def test_picture_as_it_was_written_passes_the_check(output_format: OutputFormat) -> None:
+    check_picture(encode_image(noise(), output_format, 92), output_format, (48, 32))
+
+
+@pytest.mark.parametrize("output_format", list(OutputFormat))
+def test_picture_that_was_cut_off_does_not_pass(output_format: OutputFormat) -> None:
+    data = encode_image(noise(), output_format, 92)
+    for length in (0, 10, len(data) // 2):
+        with pytest.raises(EngineError, match=r"^the finished picture cannot be decoded: "):
+            check_picture(data[:length], output_format, (48, 32))
+
+
+def test_png_with_a_flipped_bit_does_not_pass() -> None:
+    data = bytearray(encode_image(noise(), OutputFormat.PNG, 92))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(EngineError, match=r"^the finished picture cannot be decoded: "):
+        check_picture(bytes(data), OutputFormat.PNG, (48, 32))
+
+
+def test_picture_of_another_size_does_not_pass() -> None:
+    message = r"^the finished picture has 48 x 32 px \(expected 49 x 32\)$"
+    with pytest.raises(EngineError, match=message):
+        check_picture(encode_image(noise(), OutputFormat.PNG, 92), OutputFormat.PNG, (49, 32))
+
+
+def test_our_own_largest_pictures_are_no_bombs() -> None:
+    """Pillow's own limit is below them."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (16_384, 11_000)).save(buffer, "PNG", compress_level=1)
+    check_picture(buffer.getvalue(), OutputFormat.PNG, (16_384, 11_000))

@@ -1,8 +1,8 @@
 import struct
-from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from image_samples import D50, cmyk_profile_of_grey_cyan, icc_profile, xyz
 from PIL import Image, ImageCms
 
 from nstd.errors import InputError
@@ -11,30 +11,10 @@ from nstd.images.srgb import srgb_pixels
 SIZE = (20, 16)
 # sRGB's primaries adapted to D50, as in the standard's profile.
 PRIMARIES = {"r": (0.4361, 0.2225, 0.0139), "g": (0.3851, 0.7169, 0.0971), "b": (0.1431, 0.0606, 0.7141)}
-D50 = (0.9642, 1.0, 0.8249)
-
-
-def fixed(*numbers: float) -> bytes:
-    return b"".join(struct.pack(">i", round(number * 65536)) for number in numbers)
-
-
-def xyz(values: tuple[float, ...]) -> bytes:
-    return b"XYZ \0\0\0\0" + fixed(*values)
 
 
 def gamma_curve(gamma: float) -> bytes:
     return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
-
-
-def icc_profile(device: bytes, space: bytes, connection: bytes, tags: Mapping[bytes, bytes]) -> bytes:
-    """Lay out an ICC version 2 profile: ICC.1:2001-04, section 6."""
-    table, body, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
-    for signature, data in tags.items():
-        table += signature + struct.pack(">II", start + len(body), len(data))
-        body += data
-    header = struct.pack(">I4sI4s4s4s", start + len(body), b"\0" * 4, 0x02400000, device, space, connection)
-    header = (header + bytes(12) + b"acsp").ljust(68, b"\0") + fixed(*D50)
-    return header.ljust(128, b"\0") + table + body
 
 
 def rgb_profile(gamma: float, order: str = "rgb") -> bytes:
@@ -46,15 +26,6 @@ def rgb_profile(gamma: float, order: str = "rgb") -> bytes:
 
 def grey_profile(gamma: float) -> bytes:
     return icc_profile(b"mntr", b"GRAY", b"XYZ ", {b"wtpt": xyz(D50), b"kTRC": gamma_curve(gamma)})
-
-
-def cmyk_profile_of_grey_cyan() -> bytes:
-    """White paper; full cyan prints as Lab(50, 0, 0), all else as black."""
-    ramp = bytes(range(256))
-    white, grey, black = b"\xff\x80\x80", b"\x80\x80\x80", b"\x00\x80\x80"
-    nodes = b"".join({0: white, 8: grey}.get(node, black) for node in range(16))  # cyan varies slowest
-    lut = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + fixed(1, 0, 0, 0, 1, 0, 0, 0, 1) + ramp * 4 + nodes + ramp * 3
-    return icc_profile(b"prtr", b"CMYK", b"Lab ", {b"wtpt": xyz(D50), b"A2B0": lut})
 
 
 def pixel(image: Image.Image) -> list[float]:

@@ -49,6 +49,13 @@ _SIDEWAYS: Final = (5, 6, 7, 8)
 _MIB: Final = 1024**2
 _MEGAPIXEL: Final = 1_000_000
 _PILLOWS_GLOBALS: Final = threading.Lock()
+# Pillow's words that would not help whoever dropped the file, and ours.
+_REASONS: Final = (
+    ("unknown pixel mode", "has pixels of a kind that nstd cannot read; save it with 8 bits per channel"),
+    ("not identified by this driver", "the file is cut off or damaged: its header gives no size or no kind of pixels"),
+    ("Decompressed data too large", "has text or a colour profile that unpacks to over 1 MiB; save it without"),
+    ("Too much memory used in text", "has text that unpacks to over 64 MiB in all; save it without"),
+)
 
 
 def decode_image(path: Path, limits: Limits, *, name: str | None = None) -> NDArray[np.float32]:
@@ -209,6 +216,5 @@ def _blame_on(name: str, limits: Limits) -> Iterator[None]:
 
 def _damage(error: Exception) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
-    if reason == "unknown pixel mode":  # a sound TIFF, of 16-bit CMYK for instance
-        return "has pixels of a kind that nstd cannot read; save it with 8 bits per channel"
-    return f"the file is cut off or damaged: {reason}"
+    ours = next((ours for theirs, ours in _REASONS if reason.startswith(theirs)), None)
+    return ours or f"the file is cut off or damaged: {reason}"

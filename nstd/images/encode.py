@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.JpegImagePlugin import jpeg_factory
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from nstd.errors import EngineError
 from nstd.preset import OutputFormat
@@ -39,6 +40,30 @@ def encode_image(image: NDArray[np.float32], output_format: OutputFormat, jpeg_q
         # Neither optimised nor progressive: Pillow guesses the buffer that these need, too small for noise.
         picture.save(buffer, "JPEG", quality=jpeg_quality, subsampling="4:4:4", exif=_srgb_exif())
     return buffer.getvalue()
+
+
+def check_picture(data: bytes, output_format: OutputFormat, size: tuple[int, int]) -> None:
+    """Decode a picture that we have written, as its viewers will.
+
+    Args:
+        data: what `encode_image` made, as it lies on the disk.
+        output_format: of the file.
+        size: width and height in pixels.
+
+    Raises:
+        EngineError: it cannot be decoded, or has another size.
+    """
+    # `Image.open` would refuse our own largest pictures as decompression bombs.
+    reader = PngImageFile if output_format is OutputFormat.PNG else jpeg_factory
+    try:
+        with reader(io.BytesIO(data)) as picture:
+            picture.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        msg = f"the finished picture cannot be decoded: {error}"
+        raise EngineError(msg) from error
+    if picture.size != size:
+        msg = f"the finished picture has {picture.width} x {picture.height} px (expected {size[0]} x {size[1]})"
+        raise EngineError(msg)
 
 
 def _whole_numbers(image: NDArray[np.float32]) -> NDArray[np.uint8]:
