@@ -18,6 +18,15 @@ def test_gram_matrix_does_not_depend_on_the_number_of_positions():
     )
 
 
+def test_gradient_through_the_gram_matrix_counts_both_of_its_factors():
+    features, upstream = tf.constant([[[[1.0, 2.0], [3.0, 4.0]]]]), tf.constant([[1.0, 2.0], [0.0, 5.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        value = tf.reduce_sum(upstream * gram_matrix(features))
+    # x (U + U^T) / 2 positions, for U + U^T = [[2, 2], [2, 10]]
+    np.testing.assert_allclose(tape.gradient(value, features), [[[[3, 11], [7, 23]]]])
+
+
 def test_gram_matrix_of_bfloat16_features_is_summed_in_float32():
     features = tf.cast(tf.fill([1, 64, 64, 1], 1.0), tf.bfloat16)
     gram = gram_matrix(features)

@@ -20,5 +20,11 @@ def test_users_number_of_threads_is_kept():
     assert tensorflow_environment({"TF_NUM_INTEROP_THREADS": "4"}, CACHE)["TF_NUM_INTEROP_THREADS"] == "4"
 
 
+def test_users_own_cache_of_kernels_is_kept():
+    assert tensorflow_environment({}, CACHE)["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "0"
+    found = tensorflow_environment({"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}, CACHE)
+    assert found["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "64"
+
+
 def test_users_log_level_is_kept():
     assert tensorflow_environment({"TF_CPP_MIN_LOG_LEVEL": "0"}, CACHE)["TF_CPP_MIN_LOG_LEVEL"] == "0"

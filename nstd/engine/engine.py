@@ -1,12 +1,17 @@
 """The resident engine: one network, kept warm from job to job."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
+
+import keras
 
 from nstd.config.settings import Precision
 from nstd.engine.extractor import Extractor, LayerArrays
 from nstd.engine.objective import Objective
 from nstd.engine.transfer import Picture, Transfer
 from nstd.preset import Network, TransferSettings
+
+_OBJECTIVES_KEPT: Final = 2
 
 
 class Engine:
@@ -31,6 +36,19 @@ class Engine:
     def _objective(self, settings: TransferSettings) -> Objective:
         """Return the objective for the settings' layers; its graph serves all pictures that use these layers."""
         structure = Objective.structure(settings)
-        if structure not in self._objectives:
-            self._objectives[structure] = Objective(self._extractor, settings)
-        return self._objectives[structure]
+        objective = self._objectives.pop(structure, None)
+        if objective is None:
+            self._make_room()
+            objective = Objective(self._extractor, settings)
+        # The last used is the last in order.
+        self._objectives[structure] = objective
+        return objective
+
+    def _make_room(self) -> None:
+        """Forget the objectives that were used longest ago; their graphs hold up to 800 MB each."""
+        if len(self._objectives) < _OBJECTIVES_KEPT:
+            return
+        while len(self._objectives) >= _OBJECTIVES_KEPT:
+            del self._objectives[next(iter(self._objectives))]
+        # TensorFlow keeps what it has made of a graph until it is told not to.
+        keras.utils.clear_session()

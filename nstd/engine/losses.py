@@ -4,7 +4,6 @@ The scales below bring content and style of a typical pair to the same order, so
 useful ones.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 import tensorflow as tf
@@ -13,11 +12,8 @@ CONTENT_SCALE: Final = 0.3
 STYLE_SCALE: Final = 10.0
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def gram_matrix(features: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+def gram_matrix(features: tf.Tensor) -> tf.Tensor:
     """Correlate channels: `[1, H, W, C]` -> `[C, C]` float32, divided by H * W.
-
-    The gradient is spelled out, since both factors are the same: one product instead of two and their sum.
 
     Reference:
         Gatys et al. 2016, eq. 3. Differs: divided by the number of positions, so that the scale does not depend on
@@ -25,12 +21,12 @@ def gram_matrix(features: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], t
     """
     positions = tf.cast(tf.reshape(features, [-1, features.shape[-1]]), tf.float32)
     count = tf.cast(tf.shape(positions)[0], tf.float32)
-
-    def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        product = tf.matmul(positions, (upstream + tf.transpose(upstream)) / count)
-        return tf.cast(tf.reshape(product, tf.shape(features)), features.dtype)
-
-    return tf.matmul(positions, positions, transpose_a=True) / count, gradient
+    # Both factors are the same, so one of them can carry the gradient of both: one product instead of two and their
+    # sum. The mirrored term is zero and brings the other's share. (A custom gradient would be kept by TensorFlow for
+    # good, with the whole graph it is used in.)
+    gram = tf.matmul(tf.stop_gradient(positions), positions, transpose_a=True) / count
+    mirrored = tf.transpose(gram)
+    return gram + (mirrored - tf.stop_gradient(mirrored))
 
 
 def content_loss(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from nstd.engine.compiled import compiled
 from nstd.engine.extractor import Extractor
 from nstd.engine.losses import content_loss, gram_matrix, style_loss, total_variation_loss
 from nstd.job import Losses
@@ -58,8 +59,8 @@ class Objective:
         self._content_layers, self._style_layers, self._has_tv = self.structure(settings)
         self._layers = tuple(dict.fromkeys(self._content_layers + self._style_layers))
         self._model = extractor.cut(self._layers)
-        self.evaluate = tf.function(self._evaluate, input_signature=self._signature(), autograph=False)
-        self.targets = tf.function(self._targets, input_signature=[_ANY_SIZE], autograph=False)
+        self.evaluate = compiled(self._evaluate, self._signature())
+        self.targets = compiled(self._targets, [_ANY_SIZE])
 
     @staticmethod
     def structure(settings: TransferSettings) -> tuple[tuple[str, ...], tuple[str, ...], bool]:

@@ -1,8 +1,10 @@
 """L-BFGS and Adam on one flat vector; the caller evaluates, they move."""
 
+import functools
 import math
 from collections import deque
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol, cast
 
 import tensorflow as tf
 
@@ -30,7 +32,6 @@ def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(a * b)
 
 
-@tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
 def _two_loop(gradient: tf.Tensor, pairs: list[Pair], scale: tf.Tensor) -> tf.Tensor:
     """Multiply `gradient` by the inverse Hessian that `pairs`, newest first, and `scale` times identity describe.
 
@@ -47,6 +48,15 @@ def _two_loop(gradient: tf.Tensor, pairs: list[Pair], scale: tf.Tensor) -> tf.Te
         beta = pair.inverse_curvature * _dot(pair.change, direction)
         direction += (alpha - beta) * pair.step
     return direction
+
+
+@functools.cache
+def _compiled_two_loop(history: int) -> Callable[[tf.Tensor, list[Pair], tf.Tensor], tf.Tensor]:
+    """Compile the two loops over `history` pairs, once for vectors of all sizes."""
+    vector, scalar = tf.TensorSpec([None]), tf.TensorSpec([])
+    # Without a signature, what TensorFlow remembers of each size is never forgotten.
+    signature = [vector, [Pair(vector, vector, scalar)] * history, scalar]
+    return cast("Callable[..., tf.Tensor]", tf.function(_two_loop, input_signature=signature, autograph=False))
 
 
 class Lbfgs:
@@ -67,6 +77,7 @@ class Lbfgs:
         nothing = Pair(tf.zeros([size]), tf.zeros([size]), tf.zeros([]))
         self._pairs = deque([nothing] * history, maxlen=history)
         self._scale = tf.constant(1.0)
+        self._two_loop = _compiled_two_loop(history)
         self._previous: tuple[tf.Tensor, tf.Tensor] | None = None
 
     def update(self, point: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
@@ -75,7 +86,7 @@ class Lbfgs:
         if previous is None:
             return point - gradient * tf.minimum(1.0, 1.0 / tf.reduce_sum(tf.abs(gradient)))
         self._remember(point - previous[0], gradient - previous[1])
-        return point - _two_loop(gradient, list(self._pairs), self._scale)
+        return point - self._two_loop(gradient, list(self._pairs), self._scale)
 
     def _remember(self, step: tf.Tensor, change: tf.Tensor) -> None:
         curvature = _dot(step, change)

@@ -18,6 +18,8 @@ def tensorflow_environment(environ: Mapping[str, str], cache: Path) -> dict[str,
         "KERAS_HOME": str(cache / "keras"),
         # One operation at a time, on all cores: two at once only get in each other's way.
         "TF_NUM_INTEROP_THREADS": environ.get("TF_NUM_INTEROP_THREADS", "1"),
+        # TensorFlow has a cache of its own before this one, which would only keep the kernels of finished jobs.
+        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": environ.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0"),
         "TF_CPP_MIN_LOG_LEVEL": environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "GRPC_VERBOSITY": environ.get("GRPC_VERBOSITY", "ERROR"),
     }

@@ -1,0 +1,63 @@
+"""What a worker that runs for months must not keep."""
+
+import gc
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from tensorflow.python.framework.func_graph import FuncGraph
+
+from nstd.config.settings import Precision
+from nstd.engine.engine import Engine
+from nstd.preset import Network, TransferSettings
+
+DEEP_LAYERS = ["block3_conv1", "block3_conv2", "block4_conv1", "block4_conv2", "block5_conv1"]
+
+
+@pytest.fixture
+def paint(weights) -> Callable[[int, str], None]:
+    engine = Engine(Network.VGG19, weights.arrays, Precision.BFLOAT16)
+
+    def run(side: int, content_layer: str) -> None:
+        photo = np.random.default_rng(side).uniform(0, 255, (side, 48, 3)).astype(np.float32)
+        settings = TransferSettings(content_layers={content_layer: 1}, levels=(1,), iterations=(2,))
+        for _ in engine.transfer(photo, [(photo, 1.0)], settings).steps():
+            pass
+
+    return run
+
+
+def objects() -> int:
+    gc.collect()
+    return len(gc.get_objects())
+
+
+def graphs() -> Iterator[FuncGraph]:
+    gc.collect()
+    return (found for found in gc.get_objects() if isinstance(found, FuncGraph))
+
+
+def test_new_sizes_leave_nothing_behind(paint):
+    paint(40, "block1_conv1")
+    before = objects()
+    for side in range(41, 51):
+        paint(side, "block1_conv1")
+    assert objects() - before < 500  # TensorFlow left 400 a size when it was not told that sizes are open
+
+
+def test_layers_that_were_used_long_ago_are_forgotten(paint):
+    for layer in DEEP_LAYERS[:2]:
+        paint(40, layer)
+    full = len(list(graphs()))
+    for layer in DEEP_LAYERS[2:]:
+        paint(40, layer)
+    assert len(list(graphs())) == full
+
+
+def test_layers_that_are_used_in_turn_are_compiled_once(paint):
+    for layer in DEEP_LAYERS[:2]:
+        paint(40, layer)
+    before = {id(graph) for graph in graphs()}
+    for layer in DEEP_LAYERS[:2] * 2:
+        paint(40, layer)
+    assert {id(graph) for graph in graphs()} == before
