@@ -2,6 +2,7 @@
 
     NstdError
     ├── ConfigError        the operator: the config file, or a setting in it
+    │   ├── StyleError     the operator: a style image cannot be decoded; only the jobs that need it fail
     │   └── WeightsError   the operator: the network's weights are missing or damaged
     ├── InputError         whoever dropped the file: it goes to `failed/`, never retried
     ├── SpoolError         the machine: disk full, folder not writable; deferred and retried
@@ -20,6 +21,10 @@ class ConfigError(NstdError):
     """The operator must act: a setting is wrong, or what it points to cannot be used."""
 
 
+class StyleError(ConfigError):
+    """The operator must act: a style image cannot be decoded; only the jobs that need it fail."""
+
+
 class WeightsError(ConfigError):
     """The operator must act: the network's weights are missing or damaged."""
 
@@ -30,6 +35,10 @@ class InputError(NstdError):
 
 class SpoolError(NstdError):
     """The machine is in trouble: the work is deferred and tried again."""
+
+
+class DropError(SpoolError):
+    """One drop cannot be read, or not be taken out of the inbox; the others are not concerned."""
 
 
 class SpoolLockedError(SpoolError):

@@ -180,6 +180,7 @@ class FailureKind(StrEnum):
     """Why a job was given up."""
 
     INPUT = "input"
+    STYLE = "style"
     ENGINE = "engine"
     ATTEMPTS = "attempts"
     DAMAGED = "damaged"
@@ -196,8 +197,9 @@ class Failure(Record):
     """What stands in `failed/<job>/reason.json`.
 
     Attributes:
-        kind: `input`: the photo can never become a painting; `engine`: the computation went wrong; `attempts`: the
-            job took its worker down too often; `damaged`: the queue's own record of the job cannot be read.
+        kind: `input`: the photo can never become a painting; `style`: a style image cannot be decoded; `engine`: the
+            computation went wrong; `attempts`: the job took its worker down too often; `damaged`: the queue's own
+            record of the job cannot be read.
         message: the reason, for a person.
         failed_at: ISO 8601 in UTC.
         job: None where it is `damaged`.

@@ -8,6 +8,12 @@ def step(progress: float) -> Stepped:
     return Stepped(number=1, total=9, progress=progress, level=0, losses=losses)
 
 
+def test_no_time_is_told_where_there_is_no_progress():
+    now = iter([100.0, 110.0, 120.0])
+    pace = Pace(lambda: next(now))
+    assert [pace.seconds_left(step(progress)) for progress in (0.1, 0.1, 0.05)] == [None, None, None]
+
+
 def test_time_left_is_extrapolated_from_the_first_step():
     now = iter([100.0, 110.0, 140.0])
     pace = Pace(lambda: next(now))

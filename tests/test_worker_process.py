@@ -130,6 +130,16 @@ def test_what_ends_a_job_does_not_end_the_worker(warm, request_for, tmp_path):
     assert [type(event) for event in events_until(worker, Done)] == [Stepped, Stepped, Stepped, Done]
 
 
+def test_damaged_style_image_is_not_the_photos_fault(warm, request_for, tmp_path):
+    damaged = tmp_path / "damaged.jpg"
+    damaged.write_bytes((ASSETS / "styles/swirls.jpg").read_bytes()[:5000])
+    style = StyleSource(**source(damaged), weight=1)
+    warm.request(request_for().model_copy(update={"styles": (style,)}))
+    [failed] = events_until(warm, Failed)
+    assert failed.blame is Blame.STYLE
+    assert failed.message.startswith("style image damaged.jpg: the file is cut off or damaged")
+
+
 def test_machine_in_trouble_is_not_the_photos_fault(warm, request_for, tmp_path):
     warm.request(request_for().model_copy(update={"picture": tmp_path / "missing" / "picture.png"}))
     failed = events_until(warm, Failed)[-1]
@@ -195,7 +205,7 @@ def test_chatter_of_the_libraries_does_not_disturb_the_events(warm, request_for,
 
 def test_lines_are_read_whole_however_they_come():
     reading, writing = (os.fdopen(end, mode, buffering=0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
-    reader = LineReader(reading)
+    reader = LineReader(reading, longest_bytes=100)
     assert reader.read() == []
     writing.write(b"one\ntw")
     assert reader.read() == [b"one"]
@@ -205,4 +215,15 @@ def test_lines_are_read_whole_however_they_come():
     writing.close()
     assert reader.read() == []
     assert reader.closed
+    reader.close()
+
+
+def test_line_that_is_too_long_comes_in_pieces():
+    reading, writing = (os.fdopen(end, mode, buffering=0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
+    reader = LineReader(reading, longest_bytes=4)
+    writing.write(b"12345678")
+    assert reader.read() == [b"1234"]
+    writing.write(b"9\n1234\n12345\n")
+    assert reader.read() == [b"5678", b"9", b"1234", b"1234", b"5"]
+    writing.close()
     reader.close()

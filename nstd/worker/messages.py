@@ -96,6 +96,7 @@ class Blame(StrEnum):
     """Who must act on a failure; see `nstd.errors`."""
 
     OPERATOR = "operator"
+    STYLE = "style"
     INPUT = "input"
     MACHINE = "machine"
     ENGINE = "engine"

@@ -18,10 +18,12 @@ class Pace:
         self._first: tuple[float, float] | None = None
 
     def seconds_left(self, step: Stepped) -> float | None:
-        """Take note of a step that has just come; None if it is the first."""
+        """Take note of a step that has just come; None if there is no progress since the first."""
         now = self._clock()
         if self._first is None:
             self._first = now, step.progress
             return None
         began, progress = self._first
+        if step.progress <= progress:
+            return None
         return (now - began) * (1 - step.progress) / (step.progress - progress)

@@ -12,8 +12,9 @@ from nstd.config.settings import EngineSettings, Limits
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
 from nstd.engine.transfer import Picture
+from nstd.errors import InputError, StyleError
 from nstd.images.decode import decode_image
-from nstd.images.encode import encode_image
+from nstd.images.encode import check_picture, encode_image
 from nstd.images.resize import fitted_size, resize_image
 from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
 from nstd.spool.durable import trouble, write_durably
@@ -54,13 +55,14 @@ class Painter:
         """Paint; yield after every evaluation, and at last `Done` once the picture is committed.
 
         Raises:
-            InputError: an image cannot be read.
+            InputError: the photo cannot be read.
+            StyleError: a style image cannot be read.
             SpoolError: the machine cannot read or write a file.
             EngineError: the computation went wrong.
         """
         started_at, lap = _now(), _stopwatch()
         content = self._decode(request.content)
-        styles = [self._decode(style) for style in request.styles]
+        styles = [self._decode_style(style) for style in request.styles]
         decode = lap()
         shares = [(image, style.weight) for image, style in zip(styles, request.styles, strict=True)]
         transfer = self._engine.transfer(_fitted(content, request.preset.size_px), shares, request.preset)
@@ -91,6 +93,13 @@ class Painter:
     def _decode(self, source: Source) -> Picture:
         return decode_image(source.path, self._limits, name=source.name)
 
+    def _decode_style(self, source: Source) -> Picture:
+        try:
+            return self._decode(source)
+        except InputError as error:
+            msg = f"style image {error}"
+            raise StyleError(msg) from error
+
 
 def _fitted(image: Picture, size_px: int) -> Picture:
     height, width, _ = image.shape
@@ -101,11 +110,13 @@ def _commit(picture: Picture, request: Request) -> ImageFacts:
     data = encode_image(picture, request.preset.format, request.preset.jpeg_quality)
     with trouble("write the picture"):
         write_durably(request.picture, data)
+        written = request.picture.read_bytes()
     height, width, _ = picture.shape
+    check_picture(written, request.preset.format, (width, height))
     return ImageFacts(
         name=request.picture.name,
-        bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(written),
+        sha256=hashlib.sha256(written).hexdigest(),
         width_px=width,
         height_px=height,
     )

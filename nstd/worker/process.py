@@ -6,27 +6,41 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Final, cast
 
+from pydantic import ValidationError
+
+from nstd.errors import EngineError
 from nstd.worker.environment import tensorflow_environment
 from nstd.worker.messages import EVENTS, Event, Request, Setup, Stop, to_line
 
 _CHUNK_BYTES: Final = 1 << 16
+_CHUNKS_AT_ONCE: Final = 16
+# The history of a hundred thousand steps, which are as many as a level may have, takes 25 MB.
+_LONGEST_EVENT_BYTES: Final = 128 << 20
+_LONGEST_CHATTER_BYTES: Final = 4096
+_SHOWN_CHARACTERS: Final = 80
 _REMEMBERED_LINES: Final = 30
+_WORKER: Final = (sys.executable, "-P", "-m", "nstd.worker")
 
 
 class LineReader:
     """Read whole lines from a pipe without waiting for them.
 
+    Args:
+        pipe: what to read.
+        longest_bytes: a line that is longer comes in pieces.
+
     Attributes:
         closed: the other end is gone, and nothing more will come.
     """
 
-    def __init__(self, pipe: IO[bytes]) -> None:
+    def __init__(self, pipe: IO[bytes], longest_bytes: int) -> None:
         os.set_blocking(pipe.fileno(), False)
         self._pipe = pipe
-        self._rest = b""
+        self._longest = longest_bytes
+        self._rest = bytearray()
         self.closed = False
 
     def fileno(self) -> int:
@@ -34,18 +48,30 @@ class LineReader:
         return self._pipe.fileno()
 
     def read(self) -> list[bytes]:
-        """Return the lines that have come, without their ends."""
-        while (chunk := self._chunk()) is not None:
+        """Return the lines that have come, without their ends; not all of them, if they come without end."""
+        lines: list[bytes] = []
+        for _ in range(_CHUNKS_AT_ONCE):
+            if (chunk := self._chunk()) is None:
+                break
             if not chunk:
                 self.closed = True
                 break
-            self._rest += chunk
-        *lines, self._rest = self._rest.split(b"\n")
+            lines += self._lines(chunk)
         return lines
 
     def close(self) -> None:
         """Close this end."""
         self._pipe.close()
+
+    def _lines(self, chunk: bytes) -> Iterator[bytes]:
+        for number, part in enumerate(chunk.split(b"\n")):
+            if number:
+                yield bytes(self._rest)
+                self._rest.clear()
+            self._rest += part
+            while len(self._rest) > self._longest:
+                yield bytes(self._rest[: self._longest])
+                del self._rest[: self._longest]
 
     def _chunk(self) -> bytes | None:
         try:
@@ -57,15 +83,21 @@ class LineReader:
 class WorkerProcess:
     """Start a worker and talk to it; nothing here waits, except `close`.
 
+    Args:
+        setup: its first argument.
+        command: what to start.
+
     Attributes:
+        setup: as above.
         events: wait for it, then call `read_events`.
         chatter: wait for it, then call `read_chatter`.
         last_lines: the last lines of the worker's chatter.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, command: Sequence[str] = _WORKER) -> None:
+        self.setup = setup
         self._process = subprocess.Popen(  # noqa: S603  our own module
-            [sys.executable, "-P", "-m", "nstd.worker", setup.model_dump_json()],
+            [*command, setup.model_dump_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -73,8 +105,8 @@ class WorkerProcess:
             process_group=0,
         )
         self._commands = cast("IO[bytes]", self._process.stdin)
-        self.events = LineReader(cast("IO[bytes]", self._process.stdout))
-        self.chatter = LineReader(cast("IO[bytes]", self._process.stderr))
+        self.events = LineReader(cast("IO[bytes]", self._process.stdout), _LONGEST_EVENT_BYTES)
+        self.chatter = LineReader(cast("IO[bytes]", self._process.stderr), _LONGEST_CHATTER_BYTES)
         self.last_lines: deque[str] = deque(maxlen=_REMEMBERED_LINES)
 
     @property
@@ -91,9 +123,17 @@ class WorkerProcess:
         self._send(Stop())
 
     def read_events(self) -> Iterator[Event]:
-        """Yield the events that have come."""
+        """Yield the events that have come.
+
+        Raises:
+            EngineError: the worker, which the message follows, has lost its senses.
+        """
         for line in self.events.read():
-            yield EVENTS.validate_json(line)
+            try:
+                yield EVENTS.validate_json(line)
+            except ValidationError as error:
+                msg = f"said what is no event ({line[:_SHOWN_CHARACTERS].decode(errors='replace')!r})"
+                raise EngineError(msg) from error
 
     def read_chatter(self) -> list[str]:
         """Return what it and its libraries have printed, by lines."""
@@ -102,8 +142,9 @@ class WorkerProcess:
         return lines
 
     def kill(self) -> None:
-        """End it now."""
-        self._process.kill()
+        """End it now, and whatever it has started."""
+        if self._process.returncode is None:  # so its id, which is its group's, too, is still its own
+            os.killpg(self.pid, signal.SIGKILL)
 
     def close(self, timeout_seconds: float = 5) -> str:
         """Say goodbye, wait, and kill what does not leave; return how it ended, to follow "the worker"."""

@@ -1,12 +1,24 @@
 """The worker's two duties: load the network once, then paint what is requested."""
 
 import traceback
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
-from nstd.errors import ConfigError, EngineError, InputError, SpoolError
+import tensorflow as tf
+
+from nstd.errors import ConfigError, EngineError, InputError, SpoolError, StyleError
 from nstd.weights.store import load_weights
 from nstd.worker.conversation import Conversation
 from nstd.worker.messages import Blame, Done, Event, Failed, Interrupted, Ready, Request, Setup
 from nstd.worker.painter import Painter
+
+_BLAME: Final = {
+    StyleError: Blame.STYLE,
+    ConfigError: Blame.OPERATOR,
+    InputError: Blame.INPUT,
+    SpoolError: Blame.MACHINE,
+    EngineError: Blame.ENGINE,
+}
 
 
 def serve(setup: Setup, conversation: Conversation) -> None:
@@ -18,18 +30,21 @@ def serve(setup: Setup, conversation: Conversation) -> None:
         weights = load_weights(setup.engine.network, setup.cache)
         painter = Painter(setup.engine, setup.limits, weights)
     except Exception as error:  # noqa: BLE001  whatever it is, the daemon must hear of it
-        conversation.send(_failure(error))
+        conversation.send(failure_of(error))
         return
     conversation.send(Ready(engine=painter.facts))
     while True:
-        conversation.send(_outcome(painter, conversation))
+        # With a job's thread goes what TensorFlow keeps for the sizes of its pictures; see `nstd.engine.compiled`.
+        with ThreadPoolExecutor(1, "job") as thread:
+            outcome = thread.submit(_outcome, painter, conversation)
+        conversation.send(outcome.result())
 
 
 def _outcome(painter: Painter, conversation: Conversation) -> Event:
     try:
         return _paint(painter, conversation.receive(), conversation)
     except Exception as error:  # noqa: BLE001  as above
-        return _failure(error)
+        return failure_of(error, on_gpu=painter.facts.device != "cpu")
 
 
 def _paint(painter: Painter, request: Request, conversation: Conversation) -> Event:
@@ -42,16 +57,22 @@ def _paint(painter: Painter, request: Request, conversation: Conversation) -> Ev
     return Interrupted()
 
 
-def _failure(error: Exception) -> Failed:
-    match error:
-        case ConfigError():
-            return Failed(blame=Blame.OPERATOR, message=str(error))
-        case InputError():
-            return Failed(blame=Blame.INPUT, message=str(error))
-        case SpoolError():
-            return Failed(blame=Blame.MACHINE, message=str(error))
-        case EngineError():
-            return Failed(blame=Blame.ENGINE, message=str(error))
-        case _:
-            summary = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            return Failed(blame=Blame.ENGINE, message=summary, traceback="".join(traceback.format_exception(error)))
+def failure_of(error: Exception, *, on_gpu: bool = False) -> Failed:
+    """Say who must act on an error; one that nobody foresaw is ours, and comes with its traceback.
+
+    Args:
+        error: whatever the painter raised.
+        on_gpu: it computes on a GPU.
+    """
+    for kind, blame in _BLAME.items():
+        if isinstance(error, kind):
+            return Failed(blame=blame, message=str(error))
+    if on_gpu and isinstance(error, tf.errors.ResourceExhaustedError):
+        # Others may have its memory now; what a CPU lacks, no waiting brings.
+        return Failed(blame=Blame.MACHINE, message=f"the GPU is out of memory: {_first_line(error)}")
+    summary = f"{type(error).__name__}: {_first_line(error)}"
+    return Failed(blame=Blame.ENGINE, message=summary, traceback="".join(traceback.format_exception(error)))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
