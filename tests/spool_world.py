@@ -97,7 +97,7 @@ class World:
 
     def work(self) -> None:
         """Do whatever there is to do, as the daemon does it, once."""
-        resume(self.folders, keep_originals=self.keep_originals, now=NOW, claimed=())
+        resume(self.folders, keep_originals=self.keep_originals, now=NOW, spared=())
         self.take_in()
         while claimed := self.queue.claim(NOW):
             if claimed.content.read_bytes() == NOT_AN_IMAGE and not self.lenient:

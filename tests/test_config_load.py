@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nstd.config.load import find_config, load_config, make_preset
+from nstd.config.load import find_config, load_config, load_spool, make_preset
 from nstd.config.settings import Config, Limits
 from nstd.errors import ConfigError
 from nstd.preset import Init, Network, Preset, StyleImage, layer_names
@@ -472,3 +472,18 @@ def test_whatever_the_file_holds_there_is_a_config_or_errors_with_places(
             assert (file, int(row) > 0, int(column) > 0) == ("config.yaml", True, True)
             assert message.strip()
             assert not re.search("Input should|is not valid|valid (dictionary|tuple|string|integer)", message)
+
+
+def test_spool_is_found_whatever_is_wrong_with_the_other_settings(tmp_path: Path):
+    config = tmp_path / "config.yaml"
+    config.write_text("spool: {outbox: out}\ndefault_presets: [p]\npresets: {p: {sizepx: 9}, q: 1}\nengine: 2")
+    found = load_spool(config)
+    assert (found.spool.outbox, found.spool.inbox) == (tmp_path / "out", tmp_path / "inbox")
+    assert (set(found.presets), found.default_presets) == ({"p", "q"}, ("p",))
+
+
+def test_spool_that_is_wrong_itself_is_not_found(tmp_path: Path):
+    config = tmp_path / "config.yaml"
+    config.write_text("spool: {out: out}\npresets: {p: 1}")
+    with pytest.raises(ConfigError, match=r"^.*config.yaml:1:9: spool.out: is not a known setting"):
+        load_spool(config)

@@ -40,7 +40,7 @@ def test_job_of_a_photo_that_is_still_in_the_inbox_is_not_claimed_and_not_made_a
 
 def test_photo_that_got_stuck_leaves_the_inbox_at_the_next_rescan(world: World):
     job = stuck(world)
-    repairs = resume(world.folders, keep_originals=True, now=NOW, claimed=())
+    repairs = resume(world.folders, keep_originals=True, now=NOW, spared=())
     assert [(one.repair, one.subject) for one in repairs.done] == [("ingest_finished", job.id)]
     assert world.originals() == {"swirls/cat.jpg": b"a photo"}
     assert contents(world.folders.inbox) == {}

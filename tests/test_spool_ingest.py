@@ -8,14 +8,17 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from other_program import OtherProgram
 from spool_world import NOW, World, contents
 
-from nstd.errors import ConfigError, SpoolError
+from nstd.errors import ConfigError, DropError, SpoolError
 from nstd.job import FailureKind
 from nstd.preset import Preset
 from nstd.spool.failed import failed_jobs
-from nstd.spool.ingest import Ingested
+from nstd.spool.ingest import Ingest, Ingested
 from nstd.spool.jobs import new_job_id, timestamp
+from nstd.spool.settle import Settler
+from nstd.spool.writers import Writers
 
 
 @pytest.fixture
@@ -223,7 +226,7 @@ def test_unreadable_drop_is_trouble_and_stays(world: World):
         pytest.skip("root reads everything")
     path = world.drop()
     path.chmod(0)
-    with pytest.raises(SpoolError, match=r"^cannot ingest swirls/cat.jpg: cat.jpg: Permission denied$"):
+    with pytest.raises(DropError, match=r"^swirls/cat.jpg: cannot be read: Permission denied$"):
         world.take_in()
     assert path.exists()
 
@@ -233,12 +236,25 @@ def test_trouble_while_staging_leaves_the_drop_and_no_remains(world: World):
     [drop] = world.scan().drops
 
     def fail() -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "/state")
+
+    during_copy(fail)
+    with pytest.raises(SpoolError, match=r"^cannot ingest swirls/cat.jpg: /state: Input/output error$"):
+        world.ingest.ingest(drop, world.presets, NOW)
+    assert path.exists()
+    assert world.remains() == []
+
+
+def test_drop_that_cannot_be_read_to_its_end_is_no_trouble_of_the_others(world: World):
+    world.drop()
+    [drop] = world.scan().drops
+
+    def fail() -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     during_copy(fail)
-    with pytest.raises(SpoolError, match=r"^cannot ingest swirls/cat.jpg: Input/output error$"):
+    with pytest.raises(DropError, match=r"^swirls/cat.jpg: cannot be read: Input/output error$"):
         world.ingest.ingest(drop, world.presets, NOW)
-    assert path.exists()
     assert world.remains() == []
 
 
@@ -248,3 +264,106 @@ def test_job_ids_sort_by_time_in_utc():
     assert ids[0].startswith("20261123T041500.000001Z-")
     assert ids == sorted(ids)
     assert timestamp(early) == "2026-11-23T04:15:00.000001Z"
+
+
+class Gate:
+    """A spool whose drops settle for two seconds of a hand-driven clock."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.now = 1000.0
+        self._settler = Settler(settle_seconds=2, clock=lambda: self.now)
+
+    def look(self) -> list[Ingested]:
+        """Look a second later, and take in what has settled."""
+        self.now += 1
+        settled = self._settler.settled(self.world.scan().drops)
+        ingested = [self.world.ingest.ingest(drop, self.world.presets, NOW) for drop in settled]
+        for drop, one in zip(settled, ingested, strict=True):
+            if not one.jobs:
+                self._settler.restart(drop)
+        return ingested
+
+
+STILL_OPEN = Ingested((), still_open=True)
+
+
+def test_writer_who_pauses_for_longer_than_settling_is_waited_for(world: World):
+    gate, path = Gate(world), world.drop(data=b"half of")
+    with OtherProgram(path) as writer:
+        writer.opens("ab")
+        assert [one for _ in range(10) for one in gate.look()] == [STILL_OPEN] * 4
+        writer.writes(b" a photo")
+        writer.closes()
+    assert gate.look() == gate.look() == []
+    [ingested] = gate.look()
+    assert len(ingested.jobs) == 1
+    assert world.originals() == {"swirls/cat.jpg": b"half of a photo"}
+
+
+def test_writer_of_a_byte_at_a_time_is_waited_for(world: World):
+    """Each byte comes just after the ones before have settled."""
+    gate, path = Gate(world), world.drop(data=b"")
+    with OtherProgram(path) as writer:
+        writer.opens("ab")
+        for byte in b"a photo":
+            assert gate.look() + gate.look() + gate.look() == [STILL_OPEN]
+            writer.writes(bytes([byte]))
+            assert gate.look() == []
+    assert [one for _ in range(3) for one in gate.look() if one.jobs]
+    assert world.originals() == {"swirls/cat.jpg": b"a photo"}
+
+
+def test_writer_who_comes_while_the_drop_is_copied_is_waited_for(world: World):
+    path = world.drop()
+    [drop] = world.scan().drops
+    with OtherProgram(path) as writer:
+        during_copy(lambda: writer.opens("ab"))
+        assert world.ingest.ingest(drop, world.presets, NOW) == STILL_OPEN
+    assert world.remains() == []
+    assert path.read_bytes() == b"a photo"
+
+
+def test_writer_is_told_from_a_change_even_if_he_has_written(world: World):
+    path = world.drop()
+    [drop] = world.scan().drops
+    with OtherProgram(path) as writer:
+        writer.opens("ab")
+        writer.writes(b"!")
+        assert world.ingest.ingest(drop, world.presets, NOW) == STILL_OPEN
+    assert world.ingest.ingest(drop, world.presets, NOW) == Ingested(())
+
+
+def test_reader_of_a_drop_delays_nothing(world: World):
+    with OtherProgram(world.drop()) as reader:
+        reader.opens("rb")
+        assert len(world.take_in()[0].jobs) == 1
+
+
+def test_too_big_drop_that_is_still_open_is_not_refused_yet(tmp_path: Path):
+    world = World(tmp_path, max_bytes=6)
+    with OtherProgram(world.drop()) as writer:
+        writer.opens("ab")
+        assert world.take_in() == [STILL_OPEN]
+    assert world.take_in()[0].refusal
+
+
+def test_drop_that_a_file_server_has_lent_to_a_client_is_waited_for(world: World):
+    """Samba's kernel oplocks are such leases: the client may hold changes back."""
+    with OtherProgram(world.drop()) as server:
+        server.opens("r+b")
+        server.does("signal.signal(signal.SIGIO, signal.SIG_IGN)")
+        server.does("fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)")
+        assert world.take_in() == [STILL_OPEN]
+    assert len(world.take_in()[0].jobs) == 1
+
+
+def test_ingest_asks_the_writers_it_was_given(world: World):
+    """Here such as know nothing of leases, and look at the other processes."""
+    world.ingest = Ingest(
+        world.folders, keep_originals=True, max_bytes=1 << 20, writers=Writers(by_lease=lambda _: None)
+    )
+    with OtherProgram(world.drop()) as writer:
+        writer.opens("ab")
+        assert world.take_in() == [STILL_OPEN]
+    assert len(world.take_in()[0].jobs) == 1

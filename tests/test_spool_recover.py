@@ -143,7 +143,7 @@ def test_trouble_of_one_job_does_not_stop_the_others_repair(world: World):
     (world.folders.new / other.id / Mark.UNDISPOSED).touch()
     (world.folders.outbox / "swirls").rmdir()
     (world.folders.outbox / "swirls").write_bytes(b"a file in the way")
-    repairs = resume(world.folders, keep_originals=True, now=NOW, claimed=())
+    repairs = resume(world.folders, keep_originals=True, now=NOW, spared=())
     assert [(one.repair, one.subject) for one in repairs.done] == [("ingest_finished", other.id)]
     [(job_id, trouble)] = repairs.troubles.items()
     assert job_id == claimed.job.id
@@ -155,7 +155,7 @@ def test_trouble_of_one_job_does_not_stop_the_others_repair(world: World):
 
 def test_running_job_is_left_alone(world: World):
     claimed = world.claimed()
-    assert resume(world.folders, keep_originals=True, now=NOW, claimed={claimed.job.id}) == Repairs()
+    assert resume(world.folders, keep_originals=True, now=NOW, spared={claimed.job.id}) == Repairs()
     assert world.jobs("cur") == [claimed.folder]
 
 
@@ -164,4 +164,4 @@ def test_missing_state_is_trouble(world: World):
     with pytest.raises(SpoolError, match=r"^cannot recover the spool: .*/queue/new: No such file or directory$"):
         recover(world.folders, keep_originals=True, now=NOW)
     with pytest.raises(SpoolError, match=r"^cannot read the queue: .*/queue/new: No such file or directory$"):
-        resume(world.folders, keep_originals=True, now=NOW, claimed=())
+        resume(world.folders, keep_originals=True, now=NOW, spared=())

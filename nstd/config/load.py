@@ -72,6 +72,30 @@ def load_config(path: Path, *, check_image: CheckImage) -> Config:
     return with_absolute_paths(config, folder)
 
 
+def load_spool(path: Path) -> Config:
+    """Load only what leads to the spool and names its presets, whatever is wrong with the other settings.
+
+    For a look at a spool whose daemon goes on by its last good config, and would say so.
+
+    Args:
+        path: the file, spelled as in messages.
+
+    Returns:
+        The settings of the spool, with absolute paths; all others are defaults, and no style image is the right one.
+
+    Raises:
+        ConfigError: the file is no YAML, or just these settings are wrong.
+    """
+    document = read_document(_read(path), path)
+    needed: dict[str, object] = {name: document.get(name) for name in ("spool", "default_presets")}
+    needed["presets"] = {name: {"styles": [path.name]} for name in document.entries("presets")}
+    document.value = needed
+    config, problems = _validate(document)
+    if config is None:
+        raise report(path, problems)
+    return with_absolute_paths(config, path.absolute().parent)
+
+
 def make_preset(styles: Sequence[Path], settings: Mapping[str, object]) -> Preset:
     """Make a preset of a program's arguments, checked like one of the config file.
 

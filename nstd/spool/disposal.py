@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from nstd.errors import SpoolError
+from nstd.errors import DropError, SpoolError
 from nstd.job import DropIdentity, FileFacts, Job
 from nstd.spool.drops import is_still
 from nstd.spool.durable import (
@@ -105,10 +105,18 @@ def _take(folders: Folders, drop: DropIdentity, taken: Path) -> None:
         if not is_still(drop, path):
             _check_inbox_is_there(folders, drop, path)
             return
-        path.rename(taken)
+        _hide(path, taken)
     if not is_still(drop, taken):
         _put_back(taken, path)
     fsync_folder(path.parent)
+
+
+def _hide(path: Path, taken: Path) -> None:
+    try:
+        path.rename(taken)
+    except PermissionError as error:
+        msg = f"{to_text(path)}: cannot be taken out of the inbox: {error.strerror}"
+        raise DropError(msg) from error
 
 
 def _check_inbox_is_there(folders: Folders, drop: DropIdentity, path: Path) -> None:
@@ -140,6 +148,7 @@ def _archive(folders: Folders, job: Job, taken: Path, content: Path) -> None:
     for name in candidates(to_name(job.content.name)):
         path = place / name
         if _holds(path, job.content):
+            _renew(path)
             return
         with contextlib.suppress(FileExistsError):
             _place(job, taken, content, path, staged=folders.originals_staging / job.siblings[0])
@@ -151,6 +160,13 @@ def _holds(path: Path, content: FileFacts) -> bool:
     if not path.is_file() or path.stat().st_size != content.bytes:
         return False
     return measure(path).sha256 == content.sha256
+
+
+def _renew(path: Path) -> None:
+    """Let the age of an original begin anew, for housekeeping: the same photo has come again."""
+    found = path.stat()
+    with contextlib.suppress(PermissionError):  # it is another user's
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _place(job: Job, taken: Path, content: Path, path: Path, *, staged: Path) -> None:

@@ -72,6 +72,9 @@ def copy_durably(source: int, path: Path) -> Copied:
     Args:
         source: descriptor of the file, read from its beginning.
         path: must not exist.
+
+    Raises:
+        OSError: names the new file, or no file where the source cannot be read.
     """
     digest, size = hashlib.sha256(), 0
     with _created(path) as target:
@@ -136,10 +139,12 @@ def rename_without_replacing(
 
 
 def remove_folder(folder: Path, trash: Path) -> None:
-    """Remove a folder as if in one step; what a kill leaves of it lies in `trash`."""
+    """Remove a folder as if in one step; what a kill or the machine's trouble leaves of it lies in `trash`."""
     folder.rename(trash)
-    fsync_folder(folder.parent)
-    shutil.rmtree(trash, ignore_errors=True)
+    # A folder that a power cut may bring back must come back whole, so it is kept until its removal is durable.
+    with contextlib.suppress(OSError):
+        fsync_folder(folder.parent)
+        shutil.rmtree(trash, ignore_errors=True)
 
 
 def fsync_file(path: Path) -> None:

@@ -112,21 +112,25 @@ def fail_damaged(folders: Folders, folder: JobFolder, error: DamagedJobError, no
     return failure
 
 
-def finish_failure(folders: Folders, folder: JobFolder, now: datetime) -> None:
+def finish_failure(folders: Folders, folder: JobFolder, now: datetime) -> Failure:
     """Move a job whose reason is committed from the queue to `failed/`; every step can be repeated.
+
+    Returns:
+        What stands in its `reason.json`.
 
     Raises:
         SpoolError: the machine is in trouble; the job stays where it is.
     """
     with trouble(f"give up job {folder.id}"):
-        place = folders.failed / folder.id
+        place, failure = folders.failed / folder.id, _failure(folder, now)
         if not place.exists():
             staged = folders.failed_staging / folder.id
             shutil.rmtree(staged, ignore_errors=True)
             staged.mkdir()
-            _fill(staged, folder, _failure(folder, now))
+            _fill(staged, folder, failure)
             rename_durably(staged, place)
         folder.remove(folders)
+        return failure
 
 
 def failed_jobs(folders: Folders) -> list[FailedJob]:

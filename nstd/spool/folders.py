@@ -1,7 +1,7 @@
 """Where everything lies: the folders of a spool."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -28,6 +28,11 @@ class Folders:
         """Take the roots from the config; they may be links, but nothing in them may."""
         roots = (settings.inbox, settings.outbox, settings.originals, settings.failed, settings.state)
         return cls(*(root.resolve() for root in roots))
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The five roots."""
+        return self.inbox, self.outbox, self.originals, self.failed, self.state
 
     @property
     def tmp(self) -> Path:
@@ -85,11 +90,23 @@ class Folders:
         Raises:
             SpoolError: a folder cannot be made.
         """
-        with trouble("create the spool's folders"):
-            for folder in (self.inbox, self.tmp, self.new, self.cur, self.styles, *self.staging):
-                folder.mkdir(parents=True, exist_ok=True)
-            for preset in presets:
-                for root in (self.inbox, self.outbox):
-                    # Something else of that name is left alone: the inbox's scan reports it.
-                    with contextlib.suppress(FileExistsError):
-                        (root / preset).mkdir()
+        for folder in self._needed(presets):
+            with trouble("create the spool's folders"):
+                _make(folder)
+
+    def restore(self, presets: Iterable[str]) -> None:
+        """Make again what has gone missing; a folder that cannot be made is missed by whoever needs it."""
+        for folder in self._needed(presets):
+            with contextlib.suppress(OSError):
+                _make(folder)
+
+    def _needed(self, presets: Iterable[str]) -> Iterator[Path]:
+        yield from (self.inbox, self.tmp, self.new, self.cur, self.styles, *self.staging)
+        for preset in presets:
+            yield from (self.inbox / preset, self.outbox / preset)
+
+
+def _make(folder: Path) -> None:
+    # Something else of that name is left alone: the inbox's scan reports it.
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(parents=True)

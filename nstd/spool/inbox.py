@@ -1,5 +1,6 @@
 """The inbox: what lies in it, what of that is a drop, and why the rest is not."""
 
+import errno
 import os
 import stat
 from collections.abc import Collection, Iterator
@@ -21,6 +22,8 @@ _KINDS: Final = {
     stat.S_IFBLK: "is a device: only regular files are taken",
     stat.S_IFCHR: "is a device: only regular files are taken",
 }
+# Nothing is wrong with the folder then.
+_OUR_OWN_TROUBLE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _NO_SUCH_PRESET: Final = "is a folder, but there is no preset of this name"
 _FOLDER_IN_PRESET: Final = "is a folder: photos go directly into the preset's own folder"
 _PRESET_IS_FILE: Final = "is a file, but should be the folder of the preset of this name"
@@ -91,6 +94,8 @@ def _preset_folder(inbox: Path, preset: str, found: os.stat_result) -> Iterator[
         try:
             yield from _in_preset(inbox, preset)
         except OSError as error:
+            if error.errno in _OUR_OWN_TROUBLE:
+                raise
             yield Ignored(to_text(preset), f"cannot be read: {error.strerror}")
 
 

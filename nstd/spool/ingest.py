@@ -11,11 +11,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from nstd.errors import DropError, SpoolError
 from nstd.job import DropIdentity, FailureKind, FileFacts, FrozenStyle, Job
 from nstd.preset import Preset
 from nstd.spool.disposal import dispose
 from nstd.spool.drops import Drop, identity_of
 from nstd.spool.durable import (
+    Copied,
     copy_durably,
     fsync_folder,
     link_or_copy,
@@ -28,10 +30,12 @@ from nstd.spool.folders import Folders
 from nstd.spool.jobs import JOB_FILE, REASON_FILE, JobFolder, Mark, new_job_id, record_bytes, timestamp
 from nstd.spool.names import content_name, to_name, to_text
 from nstd.spool.styles import StyleStore
+from nstd.spool.writers import Writers
 
 _MIB: Final = 1 << 20
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_SUCH_FILE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
+_DROPS_OWN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -40,12 +44,24 @@ class Ingested:
     """What became of a drop.
 
     Attributes:
-        jobs: made from it; none if it is no longer what had settled, and must settle again.
+        jobs: made from it; none if it is no longer what had settled, or is still open, and must settle again.
         refusal: why the jobs went to `failed/` at once; empty if they did not.
+        trouble: why the photo has not left the inbox yet; its jobs wait for that, and the next scan does not find it.
+        still_open: no jobs were made because somebody has it open for writing, whether or not it has changed.
     """
 
     jobs: tuple[Job, ...]
     refusal: str = ""
+    trouble: SpoolError | None = None
+    still_open: bool = False
+
+
+class _UnsettledError(Exception):
+    """The drop is not complete after all."""
+
+    def __init__(self, *, still_open: bool = False) -> None:
+        super().__init__()
+        self.still_open = still_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +87,14 @@ class Ingest:
         folders: of the spool.
         keep_originals: archive the photos; otherwise they are removed.
         max_bytes: a bigger file is refused.
+        writers: knows who still has a drop open for writing.
     """
 
-    def __init__(self, folders: Folders, *, keep_originals: bool, max_bytes: int) -> None:
+    def __init__(
+        self, folders: Folders, *, keep_originals: bool, max_bytes: int, writers: Writers | None = None
+    ) -> None:
         self._folders = folders
+        self._writers = writers or Writers()
         self._keep_originals = keep_originals
         self._max_bytes = max_bytes
         self._styles = StyleStore(folders.styles)
@@ -89,15 +109,20 @@ class Ingest:
 
         Raises:
             ConfigError: a style image cannot be read; the drop stays.
-            SpoolError: the machine is in trouble. Either the drop stays and nothing is queued, or the jobs are queued
-                and wait for the photo to leave the inbox: then the next scan does not find it.
+            DropError: this drop cannot be read or taken; it stays.
+            SpoolError: the machine is in trouble; the drop stays and nothing is queued.
         """
         with trouble(f"ingest {drop.identity.path}"):
             plan = self._plan(drop, presets, now)
-            jobs = self._commit(plan)
-        if jobs:
+            try:
+                jobs = self._commit(plan)
+            except _UnsettledError as error:
+                return Ingested((), still_open=error.still_open)
+        try:
             self._finish(jobs, plan)
-        return Ingested(jobs, plan.refusal if jobs else "")
+        except SpoolError as error:
+            return Ingested(jobs, plan.refusal, error)
+        return Ingested(jobs, plan.refusal)
 
     def _plan(self, drop: Drop, presets: Mapping[str, Preset], now: datetime) -> _Plan:
         recipes = (
@@ -120,17 +145,27 @@ class Ingest:
     def _commit(self, plan: _Plan) -> tuple[Job, ...]:
         """Make the jobs in `queue/tmp`, down to the disk; once the first is in `queue/new`, all of them count."""
         with contextlib.ExitStack() as undo, _opened(self._folders.inbox, plan.drop) as source:
-            if source is None:
-                return ()
+            changed_ns = os.fstat(source).st_ctime_ns
+            self._require_settled(source, plan.drop)
             for recipe in plan.recipes:
                 undo.callback(shutil.rmtree, self._folders.tmp / recipe.job_id, ignore_errors=True)
             jobs = tuple(self._stage_one(source, plan, recipe) for recipe in plan.recipes)
-            if not _is_unchanged(source, plan.drop):
-                return ()
-            fsync_folder(self._folders.tmp)
+            self._require_settled(source, plan.drop)
+            # Whoever rewrites a file in place may set its times back, but not this one; a link of ours changes it, too.
+            if os.fstat(source).st_ctime_ns != changed_ns and not plan.refusal:
+                raise _UnsettledError
+            if len(jobs) > 1:  # the others must still be there, whenever the first is
+                fsync_folder(self._folders.tmp)
             (self._folders.tmp / jobs[0].id).rename(self._folders.new / jobs[0].id)
             undo.pop_all()
             return jobs
+
+    def _require_settled(self, source: int, drop: DropIdentity) -> None:
+        # Writers first: what one has written who closes the file between the two questions is seen by the second.
+        if self._writers.is_being_written(source):
+            raise _UnsettledError(still_open=True)
+        if not _is_unchanged(source, drop):
+            raise _UnsettledError
 
     def _stage_one(self, source: int, plan: _Plan, recipe: _Recipe) -> Job:
         folder = self._folders.tmp / recipe.job_id
@@ -161,7 +196,7 @@ class Ingest:
             link_or_copy(drop, path)
             copied = measure(path)
         else:
-            copied = copy_durably(source, path)
+            copied = _copied(source, plan.drop, path)
         return FileFacts(name=to_text(drop.name), bytes=copied.bytes, sha256=copied.sha256)
 
     def _finish(self, jobs: Sequence[Job], plan: _Plan) -> None:
@@ -172,9 +207,22 @@ class Ingest:
                 finish_failure(self._folders, folder, plan.now)
 
 
+def _copied(source: int, drop: DropIdentity, path: Path) -> Copied:
+    try:
+        return copy_durably(source, path)
+    except OSError as error:
+        if error.filename is None:
+            raise _unreadable(drop, error) from error
+        raise
+
+
 @contextlib.contextmanager
-def _opened(inbox: Path, drop: DropIdentity) -> Iterator[int | None]:
-    """Open a drop without following links; yields None if something else lies there by now."""
+def _opened(inbox: Path, drop: DropIdentity) -> Iterator[int]:
+    """Open a drop without following links.
+
+    Raises:
+        _UnsettledError: something else lies there by now, or another program has a lease on it.
+    """
     relative = Path(to_name(drop.path))
     with contextlib.ExitStack() as stack:
         try:
@@ -182,12 +230,32 @@ def _opened(inbox: Path, drop: DropIdentity) -> Iterator[int | None]:
             stack.callback(os.close, folder)
             source = os.open(relative.name, _FILE, dir_fd=folder)
             stack.callback(os.close, source)
+        except BlockingIOError as error:
+            # As a file server takes it for a client that may still hold changes back.
+            raise _UnsettledError(still_open=True) from error
         except OSError as error:
+            if error.errno in _DROPS_OWN:
+                raise _unreadable(drop, error) from error
             if error.errno not in _NO_SUCH_FILE:
                 raise
-            yield None
-        else:
-            yield source if _is_unchanged(source, drop) else None
+            raise _UnsettledError from error
+        _check_removable(folder, source, drop)
+        yield source
+
+
+def _unreadable(drop: DropIdentity, error: OSError) -> DropError:
+    return DropError(f"{drop.path}: cannot be read: {error.strerror}")
+
+
+def _check_removable(folder: int, source: int, drop: DropIdentity) -> None:
+    """Find out before anything is queued: a job whose photo cannot leave the inbox could not be let go."""
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder, effective_ids=True):
+        msg = f"{drop.path}: cannot be taken out of the inbox: its folder is not writable"
+        raise DropError(msg)
+    place, owner, user = os.fstat(folder), os.fstat(source).st_uid, os.geteuid()
+    if place.st_mode & stat.S_ISVTX and user not in {0, owner, place.st_uid}:
+        msg = f"{drop.path}: cannot be taken out of the inbox: it is another user's, and its folder is sticky"
+        raise DropError(msg)
 
 
 def _is_unchanged(source: int, drop: DropIdentity) -> bool:

@@ -40,15 +40,21 @@ def spool_lock(path: Path, *, pause: Callable[[float], object] = time.sleep) -> 
 
 
 @contextlib.contextmanager
-def retry_lock(path: Path) -> Iterator[None]:
-    """Wait for a turn to put failed jobs back; two at once could queue one job twice.
+def retry_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Wait for a turn to put failed jobs back, or to remove one; two at once could queue one job twice.
+
+    Args:
+        path: the lock file; made if missing, and never removed.
+        wait: for whoever has the lock; he may have been stopped for ever.
+
+    Yields:
+        Whether the turn has come; always, after a wait.
 
     Raises:
         SpoolError: the file cannot be made.
     """
     with _opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield _lock(descriptor, fcntl.LOCK_EX, wait=wait)
 
 
 def holder(path: Path) -> int | None:
@@ -77,10 +83,10 @@ def _acquire(descriptor: int, path: Path, pause: Callable[[float], object]) -> N
         raise SpoolLockedError(msg)
 
 
-def _lock(descriptor: int, how: int) -> bool:
+def _lock(descriptor: int, how: int, *, wait: bool = False) -> bool:
     with trouble("lock the spool"):
         try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how if wait else how | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
     return True

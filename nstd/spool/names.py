@@ -28,7 +28,10 @@ def to_text(name: str | Path) -> str:
     Returns:
         Valid Unicode without control characters, which `to_name` turns back.
     """
-    return "".join(_escape(character) for character in str(name))
+    text = str(name)
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
+    return "".join(map(_escape, text))
 
 
 def to_name(text: str) -> str:

@@ -1,7 +1,7 @@
 """The queue: waiting jobs in `new`, the worker's jobs in `cur`."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 
 from nstd.job import Count, Job
@@ -43,6 +43,17 @@ class Queue:
         with trouble("read the queue"):
             yield from self._waiting()
 
+    def next(self, skipped: Collection[str] = ()) -> JobFolder | None:
+        """Return the job that `claim` would take, if there is one.
+
+        Args:
+            skipped: ids of jobs that shall wait longer.
+
+        Raises:
+            SpoolError: the queue cannot be read.
+        """
+        return next((folder for folder in self.waiting() if folder.id not in skipped), None)
+
     def counts(self) -> Counts:
         """Count the jobs by state; where no daemon has run yet, there are none.
 
@@ -56,11 +67,12 @@ class Queue:
             failed = _count(lambda: jobs_in(self._folders.failed))
         return Counts(waiting=waiting, held=queued - waiting, running=running, failed=failed)
 
-    def claim(self, now: datetime) -> ClaimedJob | None:
+    def claim(self, now: datetime, skipped: Collection[str] = ()) -> ClaimedJob | None:
         """Take the oldest waiting job, and count the attempt before anybody reads its photo.
 
         Args:
             now: the time of failure of a job that turns out to be damaged.
+            skipped: ids of jobs that shall wait longer.
 
         Returns:
             None if no job waits.
@@ -69,7 +81,7 @@ class Queue:
             DamagedJobError: the oldest job's record cannot be read; the job has gone to `failed/`.
             SpoolError: the machine is in trouble; the job waits.
         """
-        folder = next(self.waiting(), None)
+        folder = self.next(skipped)
         if folder is None:
             return None
         with trouble(f"claim job {folder.id}"):

@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 
 from nstd.errors import EngineError, SpoolError
+from nstd.job import Job
 from nstd.spool.disposal import dispose, queue_siblings, restore_orphans
 from nstd.spool.durable import rename_durably, trouble
 from nstd.spool.failed import fail_damaged, failed_jobs, finish_failure, finish_retry
@@ -41,12 +43,14 @@ class Repaired:
 
     Attributes:
         subject: a job's id, or the path of what was found, as text.
-        detail: why, where that is not plain.
+        detail: why, where that is not plain; the picture that was published.
+        job: where it has come to its end by this.
     """
 
     repair: Repair
     subject: str
     detail: str = ""
+    job: Job | None = None
 
 
 @dataclass(slots=True)
@@ -74,42 +78,44 @@ def recover(folders: Folders, *, keep_originals: bool, now: datetime) -> Repairs
         SpoolError: the state folder is in trouble. What only concerns one job is among the troubles returned.
     """
     repairs = Repairs()
-    with retry_lock(folders.retry_lock), trouble("recover the spool"):
+    with retry_lock(folders.retry_lock, wait=False) as is_ours, trouble("recover the spool"):
         for folder in marked(folders, Mark):
             with contextlib.suppress(DamagedJobError):
                 queue_siblings(folders, folder.read())
-        for place in (folders.tmp, *folders.staging):
+        # Whoever retries a job now has files of his own there; they harm nobody until the next start.
+        for place in (folders.tmp, *folders.staging) if is_ours else ():
             repairs.done += _clear(place)
-    _resume(folders, repairs, keep_originals=keep_originals, now=now, claimed=())
+    _resume(folders, repairs, keep_originals=keep_originals, now=now, spared=())
     with trouble("recover the spool"):
         repairs.done += [Repaired(Repair.PHOTO_RESTORED, path) for path in restore_orphans(folders)]
         repairs.done += _remove_unreferenced_styles(folders)
     return repairs
 
 
-def resume(folders: Folders, *, keep_originals: bool, now: datetime, claimed: Collection[str]) -> Repairs:
+def resume(folders: Folders, *, keep_originals: bool, now: datetime, spared: Collection[str]) -> Repairs:
     """Try again what the machine's trouble stopped half-way; for a running daemon, at each rescan.
 
     Args:
         folders: of the spool.
         keep_originals: as at ingest.
         now: the time of failure of what turns out to be damaged.
-        claimed: ids of the jobs that a worker has; they are left alone.
+        spared: ids of the jobs to leave alone: a worker has them, or they wait for something.
 
     Raises:
         SpoolError: the queue cannot be read. What only concerns one job is among the troubles returned.
     """
     repairs = Repairs()
-    _resume(folders, repairs, keep_originals=keep_originals, now=now, claimed=claimed)
+    _resume(folders, repairs, keep_originals=keep_originals, now=now, spared=spared)
     return repairs
 
 
 def _resume(
-    folders: Folders, repairs: Repairs, *, keep_originals: bool, now: datetime, claimed: Collection[str]
+    folders: Folders, repairs: Repairs, *, keep_originals: bool, now: datetime, spared: Collection[str]
 ) -> None:
     with trouble("read the queue"):
-        new = [folder for folder in jobs_in(folders.new) if folder.has(*Mark, REASON_FILE)]
-        cur = [folder for folder in jobs_in(folders.cur) if folder.id not in claimed]
+        held = (folder for folder in jobs_in(folders.new) if folder.has(*Mark, REASON_FILE))
+        new = [folder for folder in held if folder.id not in spared]
+        cur = [folder for folder in jobs_in(folders.cur) if folder.id not in spared]
     for folder in new:
         _guarded(folders, repairs, folder, now, lambda one: _held(folders, one, now, keep_originals=keep_originals))
     for folder in cur:
@@ -141,31 +147,38 @@ def _held(folders: Folders, folder: JobFolder, now: datetime, *, keep_originals:
         dispose(folders, folder, keep_originals=keep_originals)
         yield Repaired(Repair.INGEST_FINISHED, folder.id)
     if folder.has(Mark.RETRIED):
-        finish_retry(folders, folder)
-        yield Repaired(Repair.RETRY_FINISHED, folder.id)
+        # Whoever retries it now finishes it himself.
+        with retry_lock(folders.retry_lock, wait=False) as is_ours:
+            if is_ours and folder.has(Mark.RETRIED):
+                finish_retry(folders, folder)
+                yield Repaired(Repair.RETRY_FINISHED, folder.id)
     if folder.has(REASON_FILE):
-        finish_failure(folders, folder, now)
-        yield Repaired(Repair.FAILURE_FINISHED, folder.id)
+        yield _failed(folders, folder, now)
 
 
 def _unclaimed(folders: Folders, folder: JobFolder, now: datetime) -> Iterator[Repaired]:
     """Finish a job that no worker has any more; its attempt stays counted."""
     if folder.has(LOG_FILE):
+        job = folder.read()
         try:
-            finish_publication(folders, folder)
+            picture = finish_publication(folders, folder)
         except EngineError as error:
-            forget_result(folder, folder.read())
+            forget_result(folder, job)
             yield Repaired(Repair.RESULT_DISCARDED, folder.id, str(error))
         else:
-            yield Repaired(Repair.PUBLICATION_FINISHED, folder.id)
+            yield Repaired(Repair.PUBLICATION_FINISHED, folder.id, to_text(picture), job)
             return
     if folder.has(REASON_FILE):
-        finish_failure(folders, folder, now)
-        yield Repaired(Repair.FAILURE_FINISHED, folder.id)
+        yield _failed(folders, folder, now)
     else:
         folder.read()
         rename_durably(folder.path, folders.new / folder.id)
         yield Repaired(Repair.JOB_REQUEUED, folder.id)
+
+
+def _failed(folders: Folders, folder: JobFolder, now: datetime) -> Repaired:
+    failure = finish_failure(folders, folder, now)
+    return Repaired(Repair.FAILURE_FINISHED, folder.id, failure.message, failure.job)
 
 
 def _clear(place: Path) -> Iterator[Repaired]:
@@ -179,10 +192,16 @@ def _clear(place: Path) -> Iterator[Repaired]:
 
 def _remove_unreferenced_styles(folders: Folders) -> Iterator[Repaired]:
     try:
-        queued = [folder.read() for place in (folders.new, folders.cur) for folder in jobs_in(place)]
+        removed = remove_unreferenced(folders.styles, _needed_styles(folders))
     except DamagedJobError:
         return  # what it needs cannot be known
-    failed = [one.failure.job for one in failed_jobs(folders) if one.failure and one.failure.job]
-    referenced = {style.sha256 for job in (*queued, *failed) for style in job.styles}
-    for name in remove_unreferenced(folders.styles, referenced):
+    for name in removed:
         yield Repaired(Repair.STYLE_REMOVED, name)
+
+
+def _needed_styles(folders: Folders) -> Iterator[str]:
+    for folder in chain(jobs_in(folders.new), jobs_in(folders.cur)):
+        yield from (style.sha256 for style in folder.read().styles)
+    for failed in failed_jobs(folders):
+        if failed.failure and failed.failure.job:
+            yield from (style.sha256 for style in failed.failure.job.styles)

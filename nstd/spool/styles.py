@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from nstd.errors import ConfigError
@@ -47,16 +48,23 @@ class StyleStore:
         return FrozenStyle(name=name, bytes=facts.bytes, sha256=facts.sha256, weight=style.weight)
 
 
-def remove_unreferenced(folder: Path, referenced: set[str]) -> list[str]:
+def remove_unreferenced(folder: Path, referenced: Iterable[str]) -> list[str]:
     """Remove frozen style images that no job needs, and remains of half-made ones.
+
+    Args:
+        folder: of the store.
+        referenced: what is needed; read only as far as that can change anything, for there may be many jobs.
 
     Returns:
         The names of the removed files.
     """
-    garbage = [path for path in folder.iterdir() if path.is_file() and path.name not in referenced]
-    for path in garbage:
-        path.unlink()
-    return [path.name for path in garbage]
+    garbage = {path.name for path in folder.iterdir() if path.is_file()}
+    needed = iter(referenced)
+    while garbage and (name := next(needed, None)):
+        garbage.discard(name)
+    for name in garbage:
+        (folder / name).unlink()
+    return sorted(garbage)
 
 
 def _version(path: Path) -> _Version:
