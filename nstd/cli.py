@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nstd import __version__
-from nstd.errors import ConfigError, NstdError, SpoolLockedError
+from nstd.errors import ConfigError, InputError, NstdError, SpoolError, SpoolLockedError
 from nstd.preset import Network
 from nstd.weights.sources import Source
 
@@ -103,8 +103,8 @@ def run(
     verbose: VerboseOption = False,
 ) -> None:
     """Watch the inbox and paint whatever is dropped there, until stopped."""
-    _, settings = _load(config)
-    _run(settings, once=once, verbose=verbose)
+    path, settings = _load(config)
+    _run(path, settings, once=once, verbose=verbose)
 
 
 @app.command()
@@ -143,12 +143,13 @@ def stylize(
 @app.command()
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show what the daemon is doing, what waits, and what failed."""
+    from nstd.config.load import find_config, load_spool
     from nstd.daemon.status import read_status
     from nstd.spool.folders import Folders
     from nstd.terminal import print_status
 
-    _, settings = _load(config)
-    found = read_status(Folders.of(settings.spool))
+    settings = load_spool(find_config(config))
+    found = read_status(Folders.of(settings.spool), settings)
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
     else:
@@ -163,17 +164,25 @@ def retry(
     every: Annotated[bool, typer.Option("--all", help="All failed jobs.")] = False,
 ) -> None:
     """Put failed jobs back into the queue, with the presets that they had."""
+    from nstd.config.load import find_config, load_spool
     from nstd.spool.failed import failed_jobs
     from nstd.spool.failed import retry as retry_job
     from nstd.spool.folders import Folders
 
     if bool(jobs) == every:
         raise typer.BadParameter("name failed jobs, or say --all")
-    _, settings = _load(config)
-    folders = Folders.of(settings.spool)
+    folders = Folders.of(load_spool(find_config(config)).spool)
+    failures = 0
     for job_id in jobs or ([job.id for job in failed_jobs(folders)] if folders.failed.exists() else []):
-        job = retry_job(folders, job_id)
-        typer.echo(f"{job.id}: {job.content.name} as {job.preset_name} waits again")
+        try:
+            job = retry_job(folders, job_id)
+        except (InputError, SpoolError) as error:
+            typer.secho(str(error), err=True, fg="red")
+            failures += 1
+        else:
+            typer.echo(f"{job.id}: {job.content.name} as {job.preset_name} waits again")
+    if failures:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
@@ -182,8 +191,8 @@ def demo(folder: Annotated[Path, typer.Argument(help="Made if it is missing.")] 
     from nstd.starter import create_demo
 
     pull()
-    _, settings = _load(create_demo(folder))
-    _run(settings, once=True, verbose=False)
+    path, settings = _load(create_demo(folder))
+    _run(path, settings, once=True, verbose=False)
     typer.echo(f"\nThe paintings and their logs are in {settings.spool.outbox}:")
     for picture in sorted(settings.spool.outbox.glob("*/*.png")):
         typer.echo(f"  {picture.relative_to(settings.spool.outbox)}")
@@ -231,14 +240,23 @@ def _load(config: Path | None, *, decode: bool = False) -> tuple[Path, "Config"]
     return path, load_config(path, check_image=decode_image if decode else probe_image)
 
 
-def _run(settings: "Config", *, once: bool, verbose: bool) -> None:
+def _run(path: Path, settings: "Config", *, once: bool, verbose: bool) -> None:
     from nstd.daemon.daemon import Daemon
+    from nstd.daemon.live_config import LiveConfig
     from nstd.daemon.logs import configure_logs
     from nstd.terminal import painting_bar
-    from nstd.weights.store import cache_folder
+    from nstd.weights.store import cache_folder, find_weights
 
     configure_logs(verbose=verbose)
+    cache = cache_folder(os.environ)
+
+    def load() -> "Config":
+        _, loaded = _load(path)
+        find_weights(loaded.engine.network, cache)
+        return loaded
+
     with painting_bar() as show_job:
-        daemon = Daemon(settings, cache_folder(os.environ), once=once, on_status=lambda status: show_job(status.job))
+        live = LiveConfig(settings, path, load)
+        daemon = Daemon(live, cache, once=once, on_status=lambda status: show_job(status.job))
         if not daemon.run() and once:
             raise typer.Exit(EXIT_FAILED)

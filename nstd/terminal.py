@@ -1,7 +1,7 @@
 """What a person sees at a terminal: progress bars and tables."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from nstd.daemon.status import CurrentJob, DaemonStatus, Outcome, SpoolStatus
+from nstd.daemon.status import CurrentJob, DaemonStatus, Delay, Outcome, SpoolStatus
 from nstd.job import Painting
 from nstd.preset import Preset
 from nstd.weights.store import Weights
@@ -36,18 +36,22 @@ def painting_bar(console: Console | None = None) -> Iterator[Callable[[CurrentJo
         TextColumn("{task.fields[details]}", style="dim"),
     )
     # It is drawn only when there is something new, so that an idle daemon sleeps.
-    with Progress(
-        *columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=1.0, visible=False, details="")
+    bar = Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("", total=1.0, visible=False, details="")
 
-        def show(job: CurrentJob | None) -> None:
-            if job:
-                title = f"{escape(job.photo)} as [bold]{escape(job.preset)}[/]"
-                bar.update(task, description=title, completed=job.progress, details=_details(job))
+    def show(job: CurrentJob | None) -> None:
+        if job:
+            title = f"{escape(job.photo)} as [bold]{escape(job.preset)}[/]"
+            bar.update(task, description=title, completed=job.progress, details=_details(job))
+        with suppress(OSError):  # the terminal has been closed
             bar.update(task, visible=job is not None, refresh=True)
 
+    bar.start()
+    try:
         yield show
+    finally:
+        with suppress(OSError):
+            bar.stop()
 
 
 def paint_with_bar(content: Path, preset: Preset, picture: Path) -> Painting:
@@ -106,16 +110,33 @@ def print_status(status: SpoolStatus) -> None:
     """Print a spool's status for a person."""
     console = Console(highlight=False)
     console.print(_headline(status))
-    jobs = status.jobs
-    console.print(f"{jobs.running} running, {jobs.waiting} waiting, {jobs.held} held back, {jobs.failed} failed")
+    inbox, jobs = status.inbox, status.jobs
+    console.print(
+        f"{inbox.drops} in the inbox, {jobs.waiting} waiting, {jobs.held} held back, {jobs.running} running, "
+        f"{jobs.failed} failed"
+    )
+    if inbox.trouble:
+        console.print(f"[red]{escape(inbox.trouble)}[/]")
     if daemon := status.daemon:
-        _print_daemon(console, daemon, job=daemon.job if status.pid is not None else None)
+        _print_daemon(console, daemon, is_running=status.pid is not None)
+    _print_rows(console, "Not taken in yet", _first_of([(path,) for path in inbox.first], inbox.drops))
+    queued = [(job.id, job.photo, job.preset) for job in status.next]
+    _print_rows(console, "Next in the queue", _first_of(queued, jobs.waiting + jobs.held))
     _print_rows(console, "Failed", [(one.id, one.photo or "", one.reason) for one in status.failed])
 
 
-def _print_daemon(console: Console, daemon: DaemonStatus, job: CurrentJob | None) -> None:
-    if job:
-        console.print(f"\nPainting {escape(job.photo)} as {escape(job.preset)}: {job.progress:.0%}, {_details(job)}")
+def _print_daemon(console: Console, daemon: DaemonStatus, *, is_running: bool) -> None:
+    if is_running:
+        if daemon.config_error:
+            console.print(f"[red]The config file is not in force:[/] {escape(daemon.config_error)}")
+        for delay in daemon.troubles:
+            console.print(f"[red]{escape(delay.subject)} pauses:[/] {escape(delay.reason)}; {_next_try(delay)}")
+        if job := daemon.job:
+            console.print(
+                f"\nPainting {escape(job.photo)} as {escape(job.preset)}: {job.progress:.0%}, {_details(job)}"
+            )
+        deferred = [(one.subject, one.about, one.reason, _next_try(one)) for one in daemon.deferred]
+        _print_rows(console, "Deferred", deferred)
     _print_rows(
         console, "Last results", [(_ended(one), one.photo, one.preset, _came_to(one)) for one in daemon.results]
     )
@@ -125,12 +146,19 @@ def _print_daemon(console: Console, daemon: DaemonStatus, job: CurrentJob | None
 def _headline(status: SpoolStatus) -> str:
     if status.pid is None or status.daemon is None:
         return "[yellow]No daemon is running.[/]" if status.pid is None else "[green]A daemon is starting.[/]"
-    if status.daemon.trouble:
-        return f"[red]Daemon {status.pid} waits: {escape(status.daemon.trouble)}[/]"
     return f"[green]Daemon {status.pid} is {status.daemon.state}[/], since {status.daemon.started_at[:19]}Z."
 
 
-def _print_rows(console: Console, title: str, rows: list[tuple[str, ...]]) -> None:
+def _next_try(delay: Delay) -> str:
+    return f"tried {delay.tries} x, next at {delay.next_try_at[11:19]}Z"
+
+
+def _first_of(rows: Sequence[tuple[str, ...]], total: int) -> Sequence[tuple[str, ...]]:
+    """Say how many more there are than are shown."""
+    return rows if not rows or total <= len(rows) else [*rows, (f"and {total - len(rows)} more",)]
+
+
+def _print_rows(console: Console, title: str, rows: Sequence[tuple[str, ...]]) -> None:
     if not rows:
         return
     table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, show_header=False)

@@ -1,5 +1,6 @@
 """A real `nstd run` in a child process on a real spool: what the daemon's tests share."""
 
+import contextlib
 import json
 import os
 import queue
@@ -13,21 +14,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nstd.config.load import load_config
+from nstd.config.load import load_spool
 from nstd.daemon.status import SpoolStatus, read_status
 from nstd.spool.folders import Folders
 
 ASSETS = Path(__file__).parent.parent / "nstd" / "assets"
 DEADLINE_SECONDS = 120
 NSTD = (sys.executable, "-m", "nstd")
-# Root may do anything unless it gives up these two powers for good: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+# Root may do anything unless it gives up these powers for good: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER.
 _GIVE_UP_POWERS = """
 import ctypes, os, sys
 PR_CAPBSET_DROP = 24
-for capability in (1, 2):
+for capability in (1, 2, 3):
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 os.execv(sys.executable, [sys.executable, "-m", "nstd", *sys.argv[1:]])
 """
+# Starts in a blink and paints by copying: for tests of everything but the painting.
+COPYING_NSTD = (sys.executable, str(Path(__file__).with_name("copying_daemon.py")))
 NSTD_WITHOUT_POWERS = (sys.executable, "-c", _GIVE_UP_POWERS)
 CONFIG = """
 spool: {{settle_seconds: 0.2, rescan_seconds: 1, {spool}}}
@@ -73,7 +76,8 @@ class World:
     def nstd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command on this spool to its end."""
         command = [*NSTD, *arguments, "-c", str(self.config)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
+        wide = os.environ | {"COLUMNS": "1000"}  # so that no row of a table is broken
+        return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False, env=wide)
 
     def drop(self, photo: str, preset: str = "", name: str = "") -> Path:
         """Copy one of the demo photos into the inbox."""
@@ -83,7 +87,8 @@ class World:
         return place
 
     def status(self) -> SpoolStatus:
-        return read_status(Folders.of(load_config(self.config, check_image=lambda *_: None).spool))
+        config = load_spool(self.config)
+        return read_status(Folders.of(config.spool), config)
 
     def wait_for_step(self, number: int) -> int:
         """Wait until the running job has come this far; return the worker's process id."""
@@ -112,7 +117,10 @@ class RunningDaemon:
     """A child process that logs JSON lines."""
 
     def __init__(self, *command: str) -> None:
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # In a group of its own, so that whatever runs it, such as strace, ends with it.
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._listener = threading.Thread(target=self._listen)
         self._listener.start()
@@ -124,9 +132,17 @@ class RunningDaemon:
 
     def wait_for(self, event: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until an event has been logged this many times; return those."""
-        eventually(lambda: len(self.logged(event)) >= count or self._process.poll() is not None, f"{count} {event}")
-        assert len(self.logged(event)) >= count, (self.events, self._process.stderr.read())
-        return self.logged(event)
+        return self.wait_for_any((event,), count)
+
+    def wait_for_any(self, events: tuple[str, ...], count: int) -> list[dict[str, Any]]:
+        """Wait until any of these events have been logged this many times in all; return those."""
+
+        def found() -> list[dict[str, Any]]:
+            return [one for event in events for one in self.logged(event)]
+
+        eventually(lambda: len(found()) >= count or self._process.poll() is not None, f"{count} {' or '.join(events)}")
+        assert len(found()) >= count, (self.events, self._process.stderr.read())
+        return found()
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         while not self._lines.empty():
@@ -135,6 +151,9 @@ class RunningDaemon:
 
     def worker_pid(self) -> int:
         return int(self.logged("worker_started")[-1]["pid"])
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -147,7 +166,8 @@ class RunningDaemon:
         return status, self._process.stderr.read()
 
     def end(self) -> None:
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
         self._listener.join()
         self._process.stdout.close()
@@ -156,6 +176,11 @@ class RunningDaemon:
     def _listen(self) -> None:
         for line in self._process.stdout:
             self._lines.put(line)
+
+
+def listed(told: str, name: str, reason: str) -> bool:
+    """Tell whether `nstd status` has told something about a photo or a path."""
+    return any(name in line and reason in line for line in told.splitlines())
 
 
 def is_gone(pid: int) -> bool:
@@ -169,3 +194,9 @@ def is_gone(pid: int) -> bool:
 def rss_megabytes(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def peak_megabytes(pid: int) -> float:
+    """The most memory that a process has had."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6

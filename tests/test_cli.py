@@ -124,7 +124,10 @@ def test_no_config_is_told_with_the_way_on(nstd):
 
 def test_status_before_any_daemon_ran(nstd):
     nstd("init")
-    assert nstd("status").stdout == "No daemon is running.\n0 running, 0 waiting, 0 held back, 0 failed\n"
+    assert nstd("status").stdout.splitlines() == [
+        "No daemon is running.",
+        "0 in the inbox, 0 waiting, 0 held back, 0 running, 0 failed",
+    ]
     told = SpoolStatus.model_validate_json(nstd("status", "--json").stdout)
     assert (told.pid, told.daemon, told.jobs.waiting) == (None, None, 0)
 

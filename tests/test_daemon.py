@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from daemon_world import ASSETS, World, eventually, is_gone, rss_megabytes
+from daemon_world import ASSETS, NSTD, World, eventually, is_gone, rss_megabytes
 from PIL import Image
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "result-log.schema.json").read_text())
@@ -277,6 +277,29 @@ def test_service_that_is_stopped_has_not_failed_though_a_job_did(world):
     daemon.wait_for("job_failed")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == (0, "")
+
+
+def test_terminal_that_is_closed_ends_what_was_run_there(world):
+    terminal, child_end = os.openpty()
+    command = [*NSTD, "run", "-c", str(world.config)]
+    environ = os.environ | {"TERM": "xterm"}
+    with subprocess.Popen(
+        command, stdin=child_end, stdout=child_end, stderr=child_end, env=environ, start_new_session=True
+    ) as daemon:
+        os.close(child_end)
+        os.set_blocking(terminal, False)
+        eventually(lambda: read_from(terminal) and world.status().daemon, "the daemon's first words")
+        os.close(terminal)
+        daemon.send_signal(signal.SIGHUP)
+        assert daemon.wait(60) == 0
+    assert world.status().daemon.state == "stopped"
+
+
+def read_from(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except BlockingIOError:
+        return b""
 
 
 def test_missing_weights_stop_the_daemon_with_the_command_to_run(world, monkeypatch, tmp_path):

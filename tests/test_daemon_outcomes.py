@@ -1,17 +1,21 @@
+import contextlib
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from spool_world import World, contents, paint
+from spool_world import AtCall, World, contents, no_space, paint
 from structlog.testing import capture_logs
 
 from nstd.daemon.outcomes import Outcomes
 from nstd.daemon.status import Outcome
-from nstd.errors import SpoolError
-from nstd.job import Job, Painting
+from nstd.daemon.trouble import Delays
+from nstd.job import FailureKind, Job, Painting
 from nstd.spool.jobs import ClaimedJob
+from nstd.spool.mounts import Mounts
+from nstd.spool.recover import Repair, Repaired
 
 NOW = datetime(2026, 11, 23, 4, 20, tzinfo=UTC)
 MAX_ATTEMPTS = 3
@@ -23,9 +27,26 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
+class Clock:
+    seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 @pytest.fixture
-def outcomes(world: World) -> Outcomes:
-    return Outcomes(world.folders, max_attempts=MAX_ATTEMPTS, now=lambda: NOW)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def delays(clock: Clock) -> Delays:
+    return Delays(clock, lambda: NOW, dice=lambda: 0.5)
+
+
+@pytest.fixture
+def outcomes(world: World, delays: Delays) -> Outcomes:
+    return Outcomes(world.folders, Mounts(world.folders.roots), delays, max_attempts=MAX_ATTEMPTS, now=lambda: NOW)
 
 
 def painting_of(claimed: ClaimedJob, **other: object) -> Painting:
@@ -72,6 +93,14 @@ def test_finished_picture_is_published_with_what_the_queue_knows(world, outcomes
     assert (outcomes.failed, world.remains()) == (0, [])
 
 
+def test_picture_whose_name_is_not_text_is_told_as_text(world, outcomes):
+    claimed = world.claimed(os.fsdecode(b"swirls/caf\xe9\x1b[31m.jpg"))
+    outcomes.finished(claimed, painting_of(claimed), ())
+    [result] = outcomes.results
+    assert result.picture == f"{world.folders.outbox}/swirls/caf\\xe9\\x1b[31m_swirls_20261123T041500Z.png"
+    assert json.loads(result.model_dump_json())["photo"] == "caf\\xe9\\x1b[31m.jpg"
+
+
 def test_clock_that_was_set_back_gives_no_negative_time_in_the_queue(world, outcomes):
     claimed = world.claimed()
     outcomes.finished(claimed, painting_of(claimed, started_at="2026-11-23T03:00:00Z"), ())
@@ -113,7 +142,7 @@ def test_last_attempt_that_raised_fails_with_its_traceback(world, outcomes):
 
 def test_photo_that_can_never_be_painted_fails_at_its_first_attempt(world, outcomes):
     claimed = world.claimed()
-    outcomes.refused(claimed, "cat.jpg: is empty (0 bytes)")
+    outcomes.refused(claimed, FailureKind.INPUT, "cat.jpg: is empty (0 bytes)")
     given = reason(world, claimed)
     assert (given["kind"], given["message"]) == ("input", "cat.jpg: is empty (0 bytes)")
     assert [one.reason for one in outcomes.results] == ["cat.jpg: is empty (0 bytes)"]
@@ -167,7 +196,7 @@ def test_last_ten_results_are_remembered_latest_first(world, outcomes):
     for number in range(12):
         claimed = world.claimed(f"swirls/{number}.jpg")
         if number % 2:
-            outcomes.refused(claimed, "is no picture")
+            outcomes.refused(claimed, FailureKind.INPUT, "is no picture")
         else:
             outcomes.finished(claimed, painting_of(claimed), ())
     assert [one.photo for one in outcomes.results] == [f"{number}.jpg" for number in range(11, 1, -1)]
@@ -175,12 +204,132 @@ def test_last_ten_results_are_remembered_latest_first(world, outcomes):
     assert outcomes.failed == 6
 
 
-def test_machines_trouble_is_no_failed_attempt(world, outcomes):
-    claimed = world.claimed()
-    painting = painting_of(claimed)
+def spoil_outbox(world: World) -> None:
     (world.folders.outbox / "swirls").rmdir()
     (world.folders.outbox / "swirls").touch()
-    with pytest.raises(SpoolError, match=r"^cannot publish job .*swirls: File exists$"):
-        outcomes.finished(claimed, painting, ())
+
+
+def mend_outbox(world: World) -> None:
+    (world.folders.outbox / "swirls").unlink()
+
+
+def test_machines_trouble_is_no_failed_attempt_and_is_tried_again(world, outcomes, delays, clock):
+    claimed = world.claimed()
+    painting = painting_of(claimed)
+    spoil_outbox(world)
+    outcomes.finished(claimed, painting, ())
+    [delay] = delays.told
+    assert (delay.subject, delay.about) == (claimed.job.id, "cat.jpg as swirls")
+    assert delay.reason.startswith("cannot publish job ")
+    assert outcomes.unfinished == {claimed.job.id}
     assert [folder.read().attempts for folder in world.jobs("cur")] == [1]
-    assert (outcomes.failed, list(outcomes.results)) == (0, [])
+    outcomes.again()
+    assert delays.told[0].tries == 1, "its pause is not over"
+    clock.seconds += 1
+    outcomes.again()
+    assert delays.told[0].tries == 2
+    mend_outbox(world)
+    clock.seconds += 2
+    outcomes.again()
+    assert len(world.results()) == 2
+    assert (outcomes.failed, outcomes.unfinished, delays.told, world.remains()) == (0, set(), (), [])
+    assert [one.photo for one in outcomes.results] == ["cat.jpg"]
+
+
+def test_at_the_end_everything_is_tried_once_more_at_once(world, outcomes):
+    claimed = world.claimed()
+    painting = painting_of(claimed)
+    spoil_outbox(world)
+    outcomes.finished(claimed, painting, ())
+    mend_outbox(world)
+    outcomes.again(at_once=True)
+    assert len(world.results()) == 2
+
+
+def test_one_jobs_trouble_does_not_concern_another(world, outcomes):
+    claimed, other = world.claimed(), world.claimed("wave/dog.jpg")
+    spoil_outbox(world)
+    outcomes.finished(claimed, painting_of(claimed), ())
+    outcomes.finished(other, painting_of(other), ())
+    assert [one.photo for one in outcomes.results] == ["dog.jpg"]
+    assert outcomes.unfinished == {claimed.job.id}
+
+
+def test_deferred_job_waits_longer_each_time_and_its_attempt_does_not_count(world, outcomes, delays, clock):
+    claimed = world.claimed()
+    pauses = []
+    for _ in range(3):
+        outcomes.deferred(claimed, "the GPU is out of memory")
+        pauses.append(delays.seconds_left(claimed.job.id))
+        assert waiting(world).attempts == 0
+        assert world.queue.claim(NOW, delays.pending) is None
+        clock.seconds += pauses[-1]
+        claimed = world.queue.claim(NOW, delays.pending)
+    assert pauses == [1, 2, 4]
+    outcomes.finished(claimed, painting_of(claimed), ())
+    assert delays.told == ()
+
+
+def test_job_that_could_not_be_given_back_keeps_its_attempt_all_the_same(world, outcomes, clock):
+    claimed = world.claimed()
+    new = world.folders.new
+    new.rename(new.with_name("away"))
+    outcomes.interrupted(claimed)
+    assert outcomes.unfinished == {claimed.job.id}
+    new.with_name("away").rename(new)
+    clock.seconds += 1
+    outcomes.again()
+    assert waiting(world).attempts == 0
+    assert world.jobs("cur") == []
+
+
+def test_job_that_has_left_is_not_moved_again(world, outcomes, clock):
+    """Its rename was done, and only the folder's fsync failed."""
+    claimed = world.claimed()
+    with contextlib.suppress(OSError), AtCall(3, no_space):
+        outcomes.interrupted(claimed)
+    while not world.jobs("new"):
+        clock.seconds += 100
+        outcomes.again()
+    clock.seconds += 100
+    outcomes.again()
+    assert outcomes.unfinished == set()
+    assert [folder.id for folder in world.jobs("new")] == [claimed.job.id]
+
+
+@pytest.mark.parametrize("fail_at", range(1, 12))
+def test_whatever_call_fails_a_job_is_given_back_once_with_its_attempt(world, outcomes, clock, fail_at):
+    claimed = world.claimed()
+    with AtCall(fail_at, no_space):
+        outcomes.interrupted(claimed)
+    clock.seconds += 100
+    outcomes.again()
+    assert outcomes.unfinished == set()
+    assert waiting(world).attempts == 0
+    assert world.jobs("cur") == []
+
+
+def test_wrong_picture_that_cannot_be_requeued_at_once_is_requeued_later(world, outcomes, clock):
+    claimed = world.claimed()
+    painting = painting_of(claimed)
+    spoil(claimed.picture)
+    new = world.folders.new
+    new.rename(new.with_name("away"))
+    outcomes.finished(claimed, painting, ())
+    assert outcomes.unfinished == {claimed.job.id}
+    new.with_name("away").rename(new)
+    clock.seconds += 1
+    outcomes.again()
+    assert waiting(world).attempts == 1
+
+
+def test_jobs_that_a_repair_brought_to_their_end_are_remembered(world, outcomes):
+    done, failed = world.claimed("swirls/a.jpg").job, world.claimed("swirls/b.jpg").job
+    outcomes.repaired(Repaired(Repair.PUBLICATION_FINISHED, done.id, "/out/a.png", done))
+    outcomes.repaired(Repaired(Repair.FAILURE_FINISHED, failed.id, "is no picture", failed))
+    outcomes.repaired(Repaired(Repair.JOB_REQUEUED, failed.id))
+    assert [(one.photo, one.picture, one.reason) for one in outcomes.results] == [
+        ("b.jpg", None, "is no picture"),
+        ("a.jpg", "/out/a.png", None),
+    ]
+    assert outcomes.failed == 1

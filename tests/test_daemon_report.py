@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 
 from nstd.daemon.report import Reporter
-from nstd.daemon.status import CurrentJob, DaemonStatus, Notice, Outcome, State
+from nstd.daemon.status import CurrentJob, DaemonStatus, Delay, Notice, Outcome, State
 from nstd.errors import SpoolError
 from nstd.spool.folders import Folders
+from nstd.spool.mounts import Mounts
 
 IDLE = DaemonStatus(state=State.IDLE, started_at="2026-11-23T04:15:00Z")
+DELAY = Delay(subject="1", about="", reason="full", since="2026-11-23T04:15:00Z", tries=1, next_try_at="")
 JOB = CurrentJob(id="1", photo="cat.jpg", preset="swirls")
 OUTCOME = Outcome(job="1", photo="cat.jpg", preset="swirls", ended_at="2026-11-23T04:16:00Z", picture="cat.png")
 
@@ -21,7 +23,7 @@ class Desk:
         self.now = 1000.0
         self.told: list[DaemonStatus] = []
         folders = Folders(root / "inbox", root / "outbox", root / "originals", root / "failed", self.state)
-        self._reporter = Reporter(folders, self.told.append, lambda: self.now)
+        self._reporter = Reporter(folders, Mounts(folders.roots), self.told.append, lambda: self.now)
 
     def report(self, status: DaemonStatus, at: float = 0) -> None:
         self.now = 1000 + at
@@ -66,7 +68,9 @@ def test_progress_is_told_once_a_second(desk):
     "news",
     [
         {"state": State.STOPPING},
-        {"trouble": "No space left on device"},
+        {"config_error": "config.yaml:1:1: nonsense"},
+        {"deferred": (DELAY,)},
+        {"troubles": (DELAY,)},
         {"ignored": (Notice(path="x", reason="is a folder"),)},
         {"results": (OUTCOME,)},
         {"job": None},

@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 from spool_world import World
 
-from nstd.config.settings import SpoolSettings
+from nstd.config.settings import Config, SpoolSettings
 from nstd.daemon.status import (
     CurrentJob,
     DaemonStatus,
+    Delay,
     FailedSummary,
+    InboxSummary,
     Notice,
     Outcome,
+    QueuedJob,
+    SpoolStatus,
     State,
     read_status,
     write_status,
@@ -26,6 +30,19 @@ from nstd.spool.queue import Counts
 from nstd.worker.messages import Stepped
 
 NOW = datetime(2026, 11, 23, 4, 20, tzinfo=UTC)
+SCHEMA = Path(__file__).parent.parent / "docs" / "status.schema.json"
+PRINT = (
+    "import json; from nstd.daemon.status import SpoolStatus as S; print(json.dumps(S.model_json_schema(), indent=2))"
+)
+CONFIG = Config.model_validate({"presets": {name: {"styles": ["style.jpg"]} for name in ("swirls", "wave")}})
+DELAY = Delay(
+    subject="1",
+    about="a.jpg as wave",
+    reason="No space left on device",
+    since="2026-11-23T04:15:00Z",
+    tries=2,
+    next_try_at="2026-11-23T04:15:03Z",
+)
 IDLE = DaemonStatus(state=State.IDLE, started_at="2026-11-23T04:15:00Z")
 
 
@@ -42,7 +59,8 @@ def status_file(world: World) -> Path:
 def test_spool_where_no_daemon_ever_ran_is_empty_and_stays_untouched(tmp_path):
     root = tmp_path / "not yet"
     fields = ("inbox", "outbox", "originals", "failed", "state")
-    status = read_status(Folders.of(SpoolSettings(**{name: root / name for name in fields})))
+    folders = Folders.of(SpoolSettings(**{name: root / name for name in fields}))
+    status = read_status(folders, CONFIG)
     assert (status.schema_version, status.pid, status.daemon, status.failed) == (1, None, None, ())
     assert status.jobs == Counts(waiting=0, held=0, running=0, failed=0)
     assert not root.exists()
@@ -52,7 +70,9 @@ def test_what_is_written_is_read_again(world):
     told = IDLE.model_copy(
         update={
             "state": State.PAINTING,
-            "trouble": "No space left on device",
+            "config_error": "config.yaml:1:1: nonsense",
+            "troubles": (DELAY.model_copy(update={"subject": "inbox", "about": ""}),),
+            "deferred": (DELAY,),
             "job": CurrentJob(
                 id="1", photo="Kätzchen 猫.jpg", preset="swirls", progress=0.5, step=1, steps=2, loss=1e9
             ),
@@ -62,16 +82,16 @@ def test_what_is_written_is_read_again(world):
     )
     write_status(world.folders, IDLE)
     write_status(world.folders, told)
-    assert read_status(world.folders).daemon == told
+    assert read_status(world.folders, CONFIG).daemon == told
     assert not list(world.folders.state.glob(".*"))
 
 
 def test_running_daemon_is_known_by_its_lock_and_not_by_its_file(world):
     write_status(world.folders, IDLE)
-    assert read_status(world.folders).pid is None
+    assert read_status(world.folders, CONFIG).pid is None
     with spool_lock(world.folders.lock):
-        assert read_status(world.folders).pid == os.getpid()
-    status = read_status(world.folders)
+        assert read_status(world.folders, CONFIG).pid == os.getpid()
+    status = read_status(world.folders, CONFIG)
     assert (status.pid, status.daemon) == (None, IDLE), "the last daemon's words are kept"
 
 
@@ -89,7 +109,7 @@ def test_running_daemon_is_known_by_its_lock_and_not_by_its_file(world):
 def test_status_file_that_makes_no_sense_counts_as_none(world, status_file, damaged):
     world.taken_in()
     status_file.write_bytes(damaged)
-    status = read_status(world.folders)
+    status = read_status(world.folders, CONFIG)
     assert status.daemon is None
     assert status.jobs.waiting == 1, "the rest is told all the same"
 
@@ -97,7 +117,7 @@ def test_status_file_that_makes_no_sense_counts_as_none(world, status_file, dama
 def test_status_file_that_cannot_be_read_is_the_machines_trouble(world, status_file):
     status_file.mkdir()
     with pytest.raises(SpoolError, match=rf"^cannot read the status: {status_file}: Is a directory$"):
-        read_status(world.folders)
+        read_status(world.folders, CONFIG)
 
 
 def test_jobs_are_counted_by_state(world):
@@ -106,14 +126,14 @@ def test_jobs_are_counted_by_state(world):
     world.claim()
     fail(world.folders, world.claim(), FailureKind.INPUT, "is no picture", now=NOW)
     (world.jobs("new")[0].path / "taken").touch()
-    assert read_status(world.folders).jobs == Counts(waiting=1, held=1, running=1, failed=1)
+    assert read_status(world.folders, CONFIG).jobs == Counts(waiting=1, held=1, running=1, failed=1)
 
 
 def test_failed_jobs_are_listed_with_their_reason_oldest_first(world):
     first, second = (world.claimed(f"swirls/{name}") for name in ("a.jpg", "b.jpg"))
     fail(world.folders, second, FailureKind.ATTEMPTS, "the worker fell over", now=NOW)
     fail(world.folders, first, FailureKind.INPUT, "is no picture", now=NOW)
-    found = {one.id: one for one in read_status(world.folders).failed}
+    found = {one.id: one for one in read_status(world.folders, CONFIG).failed}
     assert found == {
         first.job.id: FailedSummary(id=first.job.id, photo="a.jpg", kind=FailureKind.INPUT, reason="is no picture"),
         second.job.id: FailedSummary(
@@ -128,7 +148,7 @@ def test_failed_job_without_a_readable_reason_is_listed_too(world, harm):
     claimed = world.claimed()
     fail(world.folders, claimed, FailureKind.INPUT, "is no picture", now=NOW)
     harm(world.folders.failed / claimed.job.id / "reason.json")
-    [failed] = read_status(world.folders).failed
+    [failed] = read_status(world.folders, CONFIG).failed
     assert (failed.photo, failed.kind, failed.reason) == (None, None, "its reason.json cannot be read")
 
 
@@ -142,6 +162,32 @@ def test_job_goes_on_by_a_step():
 
 def test_printed_status_reads_as_plain_json(world):
     write_status(world.folders, IDLE)
-    printed = json.loads(read_status(world.folders).model_dump_json())
-    assert list(printed) == ["schema_version", "pid", "daemon", "jobs", "failed"]
+    printed = json.loads(read_status(world.folders, CONFIG).model_dump_json())
+    assert list(printed) == ["schema_version", "pid", "daemon", "inbox", "jobs", "next", "failed"]
     assert printed["daemon"]["state"] == "idle"
+
+
+def test_photos_that_are_no_jobs_yet_are_told(world):
+    for number in range(12):
+        world.drop(f"wave/{number:02}.jpg")
+    told = read_status(world.folders, CONFIG).inbox
+    assert told == InboxSummary(drops=12, first=tuple(f"wave/{number:02}.jpg" for number in range(10)))
+
+
+def test_inbox_that_cannot_be_read_is_told_and_hides_nothing_else(world):
+    world.taken_in()
+    world.folders.inbox.rename(world.root / "away")
+    status = read_status(world.folders, CONFIG)
+    assert status.inbox.trouble == (f"cannot look through the inbox: {world.folders.inbox}: No such file or directory")
+    assert status.jobs.waiting == 1
+
+
+def test_oldest_jobs_in_the_queue_are_told(world):
+    jobs = [world.taken_in(f"swirls/{number:02}.jpg") for number in range(12)]
+    shown = [QueuedJob(id=job.id, photo=job.content.name, preset="swirls", attempts=0) for job in jobs]
+    assert read_status(world.folders, CONFIG).next == tuple(sorted(shown, key=lambda one: one.id)[:10])
+
+
+def test_published_schema_is_the_status_own():
+    own = SpoolStatus.model_json_schema()
+    assert json.loads(SCHEMA.read_text()) == own, f"run: python -c '{PRINT}' > docs/{SCHEMA.name}"

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from nstd.daemon.wake import STOP_SIGNALS, Wake
+from nstd.daemon.wake import RELOAD_SIGNAL, STOP_SIGNALS, Wake
 
 
 @pytest.fixture
@@ -21,23 +21,31 @@ def wakes(wake: Wake, timeout_seconds: float = 0) -> bool:
 
 def test_nothing_wakes_without_reason(wake):
     assert not wakes(wake)
-    assert wake.read() == (False, False)
+    assert wake.read() == (False, False, False)
 
 
 @pytest.mark.parametrize("number", sorted(STOP_SIGNALS))
 def test_signal_to_stop_wakes(wake, number):
     os.kill(os.getpid(), number)
     assert wakes(wake)
-    assert wake.read() == (False, True)
+    assert wake.read() == (False, True, False)
     assert not wakes(wake)
-    assert wake.read() == (False, True), "it is not taken back"
+    assert wake.read() == (False, True, False), "it is not taken back"
+
+
+def test_signal_to_reload_wakes_and_is_read_once(wake):
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert wakes(wake)
+    assert wake.read() == (False, False, True)
+    assert not wakes(wake)
+    assert wake.read() == (False, False, False)
 
 
 def test_signal_from_another_thread_wakes(wake):
     sender = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM))
     sender.start()
     assert wakes(wake, timeout_seconds=60)
-    assert wake.read() == (False, True)
+    assert wake.read() == (False, True, False)
     sender.join()
 
 
@@ -46,15 +54,15 @@ def test_other_signals_wake_and_mean_nothing(wake):
     os.kill(os.getpid(), signal.SIGUSR1)
     signal.signal(signal.SIGUSR1, previous)
     assert wakes(wake)
-    assert wake.read() == (False, False)
+    assert wake.read() == (False, False, False)
 
 
 def test_hint_from_another_thread_wakes(wake):
     thread = threading.Thread(target=wake.hint)
     thread.start()
     assert wakes(wake, timeout_seconds=60)
-    assert wake.read() == (True, False)
-    assert wake.read() == (False, False)
+    assert wake.read() == (True, False, False)
+    assert wake.read() == (False, False, False)
     thread.join()
 
 
@@ -64,14 +72,14 @@ def test_many_hints_neither_block_nor_hide_a_signal(wake):
         wake.hint()
     os.kill(os.getpid(), signal.SIGTERM)
     assert wakes(wake)
-    assert wake.read() == (True, True)
+    assert wake.read() == (True, True, False)
 
 
 def test_what_signals_did_before_is_restored():
-    before = [signal.getsignal(number) for number in STOP_SIGNALS]
+    before = [signal.getsignal(number) for number in {*STOP_SIGNALS, RELOAD_SIGNAL}]
     with Wake.by_signals():
-        assert [signal.getsignal(number) for number in STOP_SIGNALS] != before
-    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+        assert [signal.getsignal(number) for number in {*STOP_SIGNALS, RELOAD_SIGNAL}] != before
+    assert [signal.getsignal(number) for number in {*STOP_SIGNALS, RELOAD_SIGNAL}] == before
     assert signal.set_wakeup_fd(-1) == -1
 
 

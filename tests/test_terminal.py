@@ -6,12 +6,31 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from nstd.daemon.status import CurrentJob, DaemonStatus, FailedSummary, Notice, Outcome, SpoolStatus, State
+from nstd.daemon.status import (
+    CurrentJob,
+    DaemonStatus,
+    Delay,
+    FailedSummary,
+    InboxSummary,
+    Notice,
+    Outcome,
+    QueuedJob,
+    SpoolStatus,
+    State,
+)
 from nstd.job import FailureKind
 from nstd.spool.queue import Counts
 from nstd.terminal import duration, painting_bar, print_status
 
 SINCE = "2026-11-23T04:15:00.123456Z"
+DELAY = Delay(
+    subject="20261123T",
+    about="a.jpg as wave",
+    reason="cannot publish",
+    since=SINCE,
+    tries=3,
+    next_try_at="2026-11-23T04:15:09.000000Z",
+)
 JOB = CurrentJob(
     id="20261123T041500.000000Z-abcdef",
     photo="[cat].jpg",
@@ -30,7 +49,8 @@ def told(capsys: pytest.CaptureFixture[str], status: SpoolStatus) -> str:
 
 
 def status_of(daemon: DaemonStatus | None, pid: int | None = 7, **more: object) -> SpoolStatus:
-    return SpoolStatus(pid=pid, daemon=daemon, jobs=Counts(waiting=3, held=0, running=1, failed=2), failed=(), **more)
+    facts = {"inbox": InboxSummary(), "next": (), "failed": ()} | more
+    return SpoolStatus(pid=pid, daemon=daemon, jobs=Counts(waiting=3, held=0, running=1, failed=2), **facts)
 
 
 @pytest.mark.parametrize(
@@ -51,19 +71,44 @@ def test_durations_are_written_as_people_say_them(seconds, text):
 def test_running_daemon_tells_its_job(capsys):
     out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, job=JOB)))
     assert out.startswith(
-        "Daemon 7 is painting, since 2026-11-23T04:15:00Z. 1 running, 3 waiting, 0 held back, 2 failed"
+        "Daemon 7 is painting, since 2026-11-23T04:15:00Z. 0 in the inbox, 3 waiting, 0 held back, 1 running, 2 failed"
     )
     assert out.endswith("Painting [cat].jpg as swirls: 41%, step 41/100, loss 1,234,568, 1 min 05 s left")
 
 
 def test_dead_daemons_job_is_not_told_as_running(capsys):
     out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, job=JOB), pid=None))
-    assert out == "No daemon is running. 1 running, 3 waiting, 0 held back, 2 failed"
+    assert out == "No daemon is running. 0 in the inbox, 3 waiting, 0 held back, 1 running, 2 failed"
 
 
 def test_trouble_comes_first(capsys):
-    daemon = DaemonStatus(state=State.IDLE, started_at=SINCE, trouble="cannot publish: No space left on device")
-    assert told(capsys, status_of(daemon)).startswith("Daemon 7 waits: cannot publish: No space left on device")
+    full = DELAY.model_copy(update={"subject": "inbox", "about": "", "reason": "No space left on device"})
+    daemon = DaemonStatus(
+        state=State.IDLE, started_at=SINCE, troubles=(full,), deferred=(DELAY,), config_error="config.yaml:1:1: [bad]"
+    )
+    out = told(capsys, status_of(daemon))
+    assert (
+        "2 failed The config file is not in force: config.yaml:1:1: [bad] inbox pauses: No space left on device; tried"
+        in out
+    )
+    assert out.endswith("Deferred 20261123T a.jpg as wave cannot publish tried 3 x, next at 04:15:09Z")
+
+
+def test_dead_daemons_troubles_are_not_told_as_its_own(capsys):
+    daemon = DaemonStatus(state=State.IDLE, started_at=SINCE, deferred=(DELAY,), config_error="bad")
+    out = told(capsys, status_of(daemon, pid=None))
+    assert "Deferred" not in out
+    assert "bad" not in out
+
+
+def test_what_waits_is_listed_and_the_rest_counted(capsys):
+    inbox = InboxSummary(drops=12, first=("wave/a.jpg", "wave/b.jpg"), trouble="cannot look [now]")
+    queued = QueuedJob(id="20261123T", photo="c.jpg", preset="glass", attempts=1)
+    out = told(capsys, status_of(None, inbox=inbox, next=(queued,)))
+    assert "12 in the inbox, 3 waiting" in out
+    assert "cannot look [now]" in out
+    assert "Not taken in yet wave/a.jpg wave/b.jpg and 10 more" in out
+    assert "Next in the queue 20261123T c.jpg glass and 2 more" in out
 
 
 def test_starting_daemon_has_told_nothing_yet(capsys):

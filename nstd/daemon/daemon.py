@@ -12,22 +12,27 @@ from typing import Final
 import structlog
 
 from nstd.config.settings import Config
-from nstd.daemon.easel import Easel
+from nstd.daemon.easel import Easel, StartWorker
+from nstd.daemon.housekeeper import Housekeeper
 from nstd.daemon.intake import Intake
+from nstd.daemon.live_config import LiveConfig
+from nstd.daemon.mender import Mender
 from nstd.daemon.outcomes import Outcomes
 from nstd.daemon.report import Reporter
-from nstd.daemon.status import DaemonStatus, State
-from nstd.daemon.trouble import Trouble
+from nstd.daemon.status import DaemonStatus, State, read_daemon_status
+from nstd.daemon.trouble import FIRST_PAUSE_SECONDS, Delays, Part
 from nstd.daemon.wake import Wake
-from nstd.daemon.watch import watching
-from nstd.errors import SpoolError
+from nstd.daemon.watch import FolderWatch, FolderWatches
+from nstd.spool.durable import trouble
 from nstd.spool.folders import Folders
-from nstd.spool.jobs import DamagedJobError, timestamp
+from nstd.spool.jobs import DamagedJobError, JobFolder, timestamp
 from nstd.spool.lock import spool_lock
+from nstd.spool.mounts import Mounts
+from nstd.spool.names import to_text
 from nstd.spool.queue import Queue
-from nstd.spool.recover import Repairs, recover, resume
 from nstd.weights.store import find_weights
 from nstd.worker.messages import Setup
+from nstd.worker.process import WorkerProcess
 
 _STOP_SECONDS: Final = 10.0
 _LONGEST_SLEEP_SECONDS: Final = 3600.0
@@ -39,95 +44,171 @@ class Daemon:
     """Watch the inbox, keep the queue, give jobs to the worker, publish what it paints.
 
     Args:
-        config: valid settings.
+        live: the config.
         cache: the folder of the network's weights.
-        once: end when inbox and queue are empty.
+        once: end when inbox and queue are empty, and at the first trouble of the machine.
         on_status: called with the status when it has changed, about once a second while a picture is painted.
         clock: seconds that never run backwards.
         now: the wall clock.
+        first_pause_seconds: between the first two tries, when the machine is in trouble.
+        start_worker: makes a worker.
     """
 
     def __init__(
         self,
-        config: Config,
+        live: LiveConfig,
         cache: Path,
         *,
         once: bool = False,
         on_status: Callable[[DaemonStatus], object] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+        start_worker: StartWorker = WorkerProcess,
     ) -> None:
-        self._config = config
+        config = live.config
+        self._live = live
+        self._cache = cache
         self._once = once
         self._clock = clock
         self._now = now
-        self._cache = cache
         self._folders = Folders.of(config.spool)
+        self._mounts = Mounts(self._folders.roots)
         self._queue = Queue(self._folders)
-        self._outcomes = Outcomes(self._folders, max_attempts=config.worker.max_attempts, now=now)
-        setup = Setup(engine=config.engine, limits=config.limits, cache=cache)
-        self._easel = Easel(setup, self._outcomes, clock)
-        self._intake = Intake(self._folders, config, now=now, clock=clock)
-        self._trouble = Trouble(clock)
+        self._parts, self._jobs = (
+            Delays(clock, now, strict=once, first_pause_seconds=first_pause_seconds) for _ in range(2)
+        )
+        self._outcomes = Outcomes(
+            self._folders, self._mounts, self._jobs, max_attempts=config.worker.max_attempts, now=now
+        )
+        self._mender = Mender(self._folders, self._mounts, self._jobs, self._outcomes, config, now=now)
+        timeout = config.worker.job_timeout_seconds
+        self._easel = Easel(self._setup(config), timeout, self._outcomes, clock, start_worker)
+        self._intake = Intake(self._folders, config, self._jobs, now=now, clock=clock)
+        self._housekeeper = Housekeeper(self._folders, config.spool, now=now)
+        self._reporter = Reporter(self._folders, self._mounts, on_status, clock)
+        self._mend_due = clock() + config.spool.rescan_seconds
         self._stop_by: float | None = None
-        self._reporter = Reporter(self._folders, on_status, clock)
         self._started_at = timestamp(now())
 
     def run(self) -> bool:
         """Work until a signal to stop, or until all is done if that was asked for.
 
         Returns:
-            Whether every job of this run became a picture, and no drop waits for its style image.
+            Whether every job of this run became a picture, and no drop waits for somebody to act.
 
         Raises:
             SpoolLockedError: another daemon works on this spool.
             SpoolError: the spool cannot be used at all; with `once`, also any later trouble.
             ConfigError: the network's weights are missing or damaged, or there is no such device.
         """
-        find_weights(self._config.engine.network, self._cache)
-        self._folders.create(self._config.presets)
+        config = self._live.config
+        find_weights(config.engine.network, self._cache)
+        self._folders.create(config.presets)
         with spool_lock(self._folders.lock), Wake.by_signals() as wake, self._farewell():
+            self._recall()
             self._report(State.STARTING)
-            with watching(self._folders.inbox, wake.hint):
-                self._recover()
-                _log.info("daemon_started", inbox=str(self._config.spool.inbox), pid=os.getpid())
+            with self._watching(wake):
+                self._mender.recover()
+                _log.info("daemon_started", inbox=to_text(config.spool.inbox), pid=os.getpid())
                 while not self._is_done():
-                    self._guard(self._work)
+                    self._work()
                     self._report(self._state())
                     self._wait(wake)
-                    self._guard(self._easel.read)
+                    self._listen()
         return self._outcomes.failed + self._intake.refused + self._intake.blocked == 0
 
-    def _work(self) -> None:
-        """Do all that can be done without waiting."""
-        if self._stop_by is not None or self._trouble.seconds_left():
-            return
-        if self._trouble.reason:
-            self._repair()
-        self._intake.advance()
-        self._start_next_job()
-        if self._trouble.reason:
-            self._trouble.clear()
+    def _recall(self) -> None:
+        with contextlib.suppress(OSError):
+            if last := read_daemon_status(self._folders):
+                self._outcomes.recall(last.results)
 
-    def _start_next_job(self) -> None:
-        while self._easel.claimed is None:
+    @contextlib.contextmanager
+    def _watching(self, wake: Wake) -> Iterator[None]:
+        mode = self._live.config.spool.watch
+        with (
+            FolderWatch(self._folders.inbox, wake.hint, mode=mode) as self._inbox_watch,
+            FolderWatches(lambda: self._live.folders, wake.hint) as self._config_watch,
+        ):
+            yield
+
+    def _work(self) -> None:
+        """Do all that can be done without waiting; what is in trouble pauses, and the rest goes on."""
+        if self._stop_by is not None:
+            return
+        if config := self._live.advance():
+            self._use(config)
+        self._mend()
+        self._parts.attempt(Part.INBOX, self._take_in)
+        if not self._parts.seconds_left(Part.PAINTING):
+            with self._parts.guarding(Part.PAINTING):
+                self._paint_next()
+        self._housekeeper.advance()
+        self._mend_due = min(self._mend_due, self._clock() + self._seconds_of_trouble())
+
+    def _use(self, config: Config) -> None:
+        """Go by new settings: for photos that come in from now on, and for the next job's worker."""
+        self._mender.config = config
+        self._intake.use(config)
+        self._outcomes.max_attempts = config.worker.max_attempts
+        self._easel.use(self._setup(config), config.worker.job_timeout_seconds)
+        self._housekeeper.use(config.spool)
+        self._mend_due = self._clock()
+
+    def _setup(self, config: Config) -> Setup:
+        return Setup(engine=config.engine, limits=config.limits, cache=self._cache)
+
+    def _mend(self) -> None:
+        """Look now and then, and after trouble, for what is half done and for watches that have gone blind."""
+        self._outcomes.again()
+        if self._clock() < self._mend_due:
+            return
+        self._mend_due = self._clock() + self._live.config.spool.rescan_seconds
+        claimed = {self._easel.claimed.job.id} if self._easel.claimed else set()
+        self._parts.attempt(Part.QUEUE, lambda: self._mender.mend(claimed))
+        self._inbox_watch.renew()
+        self._config_watch.renew()
+        self._live.hint()
+
+    def _take_in(self) -> None:
+        self._mounts.check(self._folders.inbox, self._folders.originals, self._folders.state)
+        self._intake.advance()
+
+    def _paint_next(self) -> None:
+        """Claim the oldest job as soon as there is a worker for it."""
+        while self._easel.claimed is None and (folder := self._queue.next(self._jobs.pending)):
+            if self._needs_worker(folder) and not self._easel.prepare():
+                return
             try:
-                claimed = self._queue.claim(self._now())
+                claimed = self._queue.claim(self._now(), self._jobs.pending)
             except DamagedJobError as error:
                 self._outcomes.failed += 1
                 _log.error("job_damaged", reason=str(error))
                 continue
-            if claimed is None:
-                return
-            if not self._outcomes.is_spent(claimed):
+            if claimed and not self._outcomes.is_spent(claimed):
                 self._easel.paint(claimed)
+        if self._easel.claimed is None:
+            self._parts.clear(Part.PAINTING)
+
+    def _needs_worker(self, folder: JobFolder) -> bool:
+        with trouble("read the queue"):
+            try:
+                return folder.read().attempts < self._outcomes.max_attempts
+            except DamagedJobError:
+                return False
+
+    def _listen(self) -> None:
+        """Hear the worker; a job that came one step on, or to its end, shows that painting works."""
+        with self._parts.guarding(Part.PAINTING):
+            if self._easel.read():
+                self._parts.clear(Part.PAINTING)
 
     def _is_done(self) -> bool:
         if self._easel.claimed:
             return self._stop_by is not None and self._clock() >= self._stop_by
         if self._stop_by is not None:
             return True
-        return self._once and not self._trouble.reason and self._is_drained()
+        return self._once and self._is_drained()
 
     def _is_drained(self) -> bool:
         counts = self._queue.counts()
@@ -135,16 +216,20 @@ class Daemon:
 
     def _wait(self, wake: Wake) -> None:
         """Sleep until a signal, a hint, a word from the worker, or the next thing that is due."""
-        with selectors.DefaultSelector() as selector:
+        # The default one needs a descriptor of its own, and there may be none left.
+        with selectors.PollSelector() as selector:
             selector.register(wake, selectors.EVENT_READ)
             if worker := self._easel.worker:
                 selector.register(worker.events, selectors.EVENT_READ)
                 selector.register(worker.chatter, selectors.EVENT_READ)
             selector.select(min(self._seconds_to_next(), _LONGEST_SLEEP_SECONDS))
-        hinted, stopped = wake.read()
-        if hinted:
+        woken = wake.read()
+        if woken.hinted:
             self._intake.hint()
-        if stopped and self._stop_by is None:
+            self._live.hint()
+        if woken.reload:
+            self._live.reload()
+        if woken.stopped and self._stop_by is None:
             _log.info("stopping", job=self._easel.claimed and self._easel.claimed.job.id)
             self._stop_by = self._clock() + _STOP_SECONDS
             self._easel.interrupt()
@@ -152,34 +237,17 @@ class Daemon:
     def _seconds_to_next(self) -> float:
         if self._stop_by is not None:
             return max(0.0, self._stop_by - self._clock())
-        return self._trouble.seconds_left() or self._intake.seconds_to_next()
+        return min(
+            self._parts.seconds_left(Part.INBOX) or self._intake.seconds_to_next(),
+            self._housekeeper.seconds_to_next(),
+            self._seconds_of_trouble(),
+            self._easel.seconds_to_next(),
+            self._live.seconds_to_next(),
+            max(0.0, self._mend_due - self._clock()),
+        )
 
-    def _guard(self, work: Callable[[], None]) -> None:
-        """Let the machine's trouble pause the work instead of ending it."""
-        try:
-            work()
-        except SpoolError as error:
-            if self._once:
-                raise
-            self._trouble.strike(error)
-
-    def _recover(self) -> None:
-        keep = self._config.spool.keep_originals
-        repairs = recover(self._folders, keep_originals=keep, now=self._now())
-        self._guard(lambda: self._log_repairs(repairs))
-
-    def _repair(self) -> None:
-        """Finish what trouble stopped half-way; raises SpoolError if it still does."""
-        claimed = {self._easel.claimed.job.id} if self._easel.claimed else set()
-        keep = self._config.spool.keep_originals
-        self._folders.create(self._config.presets)
-        self._log_repairs(resume(self._folders, keep_originals=keep, now=self._now(), claimed=claimed))
-
-    def _log_repairs(self, repairs: Repairs) -> None:
-        for one in repairs.done:
-            _log.warning("repaired", what=one.repair.value, subject=one.subject, detail=one.detail or None)
-        for error in repairs.troubles.values():
-            raise error
+    def _seconds_of_trouble(self) -> float:
+        return min(self._parts.seconds_to_next(), self._jobs.seconds_to_next())
 
     def _state(self) -> State:
         if self._stop_by is not None:
@@ -190,12 +258,14 @@ class Daemon:
         status = DaemonStatus(
             state=state,
             started_at=self._started_at,
-            trouble=self._trouble.reason,
+            config_error=self._live.error,
+            troubles=self._parts.lasting,
+            deferred=self._jobs.told,
             job=self._easel.current,
             ignored=self._intake.notices,
             results=tuple(self._outcomes.results),
         )
-        self._guard(lambda: self._reporter.report(status))
+        self._parts.attempt(Part.STATUS, lambda: self._reporter.report(status))
 
     @contextlib.contextmanager
     def _farewell(self) -> Iterator[None]:
@@ -205,6 +275,7 @@ class Daemon:
         finally:
             try:
                 self._easel.close()
+                self._outcomes.again(at_once=True)
             finally:
                 self._report(State.STOPPED)
                 _log.info("daemon_stopped")

@@ -7,7 +7,8 @@ import structlog
 
 from nstd.daemon.outcomes import Outcomes, names
 from nstd.daemon.status import CurrentJob
-from nstd.errors import ConfigError, SpoolError
+from nstd.errors import ConfigError, EngineError, SpoolError
+from nstd.job import FailureKind
 from nstd.spool.durable import trouble
 from nstd.spool.jobs import ClaimedJob
 from nstd.worker.messages import (
@@ -24,9 +25,12 @@ from nstd.worker.messages import (
     StyleSource,
 )
 from nstd.worker.pace import Pace
+from nstd.worker.patience import Patience
 from nstd.worker.process import WorkerProcess
 
 _log = structlog.get_logger()
+
+StartWorker = Callable[[Setup], WorkerProcess]
 
 
 class Easel:
@@ -34,34 +38,68 @@ class Easel:
 
     Args:
         setup: for the worker.
+        timeout_seconds: see `Patience`.
         outcomes: what to do with jobs that end.
         clock: seconds, for the time left.
+        start: makes a worker.
 
     Attributes:
-        worker: None until the first job, and after the worker has ended.
+        worker: None until it is needed, and after it has ended.
+        is_ready: the worker has loaded the network.
         claimed: the job that the worker has.
         current: the same job, as far as it has come.
     """
 
-    def __init__(self, setup: Setup, outcomes: Outcomes, clock: Callable[[], float] = time.monotonic) -> None:
-        self._setup = setup
+    def __init__(
+        self,
+        setup: Setup,
+        timeout_seconds: float,
+        outcomes: Outcomes,
+        clock: Callable[[], float] = time.monotonic,
+        start: StartWorker = WorkerProcess,
+    ) -> None:
         self._outcomes = outcomes
         self._clock = clock
+        self._start = start
         self._pace = Pace(clock)
         self.worker: WorkerProcess | None = None
+        self.is_ready = False
+        self._has_had_a_job = False
         self.claimed: ClaimedJob | None = None
         self.current: CurrentJob | None = None
+        self.use(setup, timeout_seconds)
 
-    def paint(self, claimed: ClaimedJob) -> None:
-        """Give the worker a job; start a worker if there is none.
+    def use(self, setup: Setup, timeout_seconds: float) -> None:
+        """Go by these settings from the next job on."""
+        self._setup = setup
+        self._timeout_seconds = timeout_seconds
+        self._patience = Patience(timeout_seconds, self._clock)
+
+    def prepare(self) -> bool:
+        """Have a worker with the network loaded; return whether it is there already.
 
         Raises:
-            SpoolError: the machine has no room for another process; the job is back in the queue.
+            SpoolError: the machine has no room for another process.
         """
-        worker, job = self.worker or self._start(claimed), claimed.job
-        self.claimed, self._pace = claimed, Pace(self._clock)
+        if self.worker and self.worker.setup != self._setup and not self.claimed:
+            self.close()
+        if self.worker is None:
+            with trouble("start the worker"):
+                self.worker = self._start(self._setup)
+            self._has_had_a_job = False
+            self._patience.begin(0)
+            _log.info("worker_started", pid=self.worker.pid)
+        return self.is_ready
+
+    def paint(self, claimed: ClaimedJob) -> None:
+        """Give the worker, which is ready, a job."""
+        if self.worker is None:  # pragma: no cover  `prepare` comes first
+            raise AssertionError("there is no worker")
+        job = claimed.job
+        self.claimed, self._pace, self._has_had_a_job = claimed, Pace(self._clock), True
         self.current = CurrentJob(id=job.id, photo=job.content.name, preset=job.preset_name)
-        worker.request(_request(claimed))
+        self._patience.begin(job.preset.size_px)
+        self.worker.request(_request(claimed))
         _log.info("job_started", **names(job), attempt=job.attempts)
 
     def interrupt(self) -> None:
@@ -69,45 +107,65 @@ class Easel:
         if self.worker and self.claimed:
             self.worker.stop()
 
-    def read(self) -> None:
-        """Act on all that the worker has said.
+    def seconds_to_next(self) -> float:
+        """Say when a silent worker counts as hung; infinite if nothing is expected of it."""
+        is_busy = self.worker and (self.claimed or not self.is_ready)
+        return self._patience.seconds_left() if is_busy else float("inf")
+
+    def read(self) -> bool:
+        """Act on all that the worker has said, and on its silence.
+
+        Returns:
+            Whether its job has come one step on, or to its end.
 
         Raises:
-            ConfigError: the worker cannot work before the operator has acted; its job is back in the queue.
+            ConfigError: the worker cannot work before the operator has acted.
             SpoolError: the machine is in trouble.
         """
+        had_job = self.claimed is not None
         if worker := self.worker:
             for line in worker.read_chatter():
                 _log.debug("worker_said", line=line)
-            for event in worker.read_events():
-                self._act_on(event)
-            if worker.events.closed:
-                self._bury(worker)
+            try:
+                self._hear(worker)
+            except EngineError as error:
+                worker.kill()
+                self._bury(worker, f"{error} and ")
+        return had_job and (self.current is None or self.current.step > 0)
 
     def close(self) -> None:
         """End the worker; a job that it still has is given back."""
-        worker, self.worker = self.worker, None
+        worker, self.worker, self.is_ready = self.worker, None, False
         if worker:
             worker.close(0 if self.claimed else 5)
         if claimed := self._release():
             self._outcomes.interrupted(claimed)
 
-    def _start(self, claimed: ClaimedJob) -> WorkerProcess:
-        try:
-            with trouble("start the worker"):
-                self.worker = WorkerProcess(self._setup)
-        except SpoolError:
-            self._outcomes.interrupted(claimed)
-            raise
-        _log.info("worker_started", pid=self.worker.pid)
-        return self.worker
+    def _hear(self, worker: WorkerProcess) -> None:
+        """Raise EngineError if the worker has hung or lost its senses."""
+        for event in worker.read_events():
+            self._patience.heard()
+            self._act_on(event)
+        if worker.events.closed:
+            self._bury(worker, "")
+        elif not self.seconds_to_next():
+            msg = f"said nothing for {self._patience.seconds:.0f} s"
+            raise EngineError(msg)
 
     def _act_on(self, event: Event) -> None:
         match event:
             case Ready():
+                self.is_ready = True
                 _log.info("worker_ready", **event.engine.model_dump(mode="json"))
             case Stepped():
                 self.current = self.current and self.current.after(event, self._pace.seconds_left(event))
+            case Failed(blame=Blame.OPERATOR):
+                self.close()
+                raise ConfigError(event.message)
+            case Failed() if not self.is_ready:
+                self.close()
+                msg = f"the worker cannot load the network: {event.message}"
+                raise SpoolError(msg)
             case _ if claimed := self._release():
                 self._conclude(claimed, event)
 
@@ -118,23 +176,28 @@ class Easel:
             case Interrupted():
                 self._outcomes.interrupted(claimed)
             case Failed(blame=Blame.INPUT):
-                self._outcomes.refused(claimed, event.message)
-            case Failed(blame=Blame.ENGINE):
+                self._outcomes.refused(claimed, FailureKind.INPUT, event.message)
+            case Failed(blame=Blame.STYLE):
+                self._outcomes.refused(claimed, FailureKind.STYLE, event.message)
+            case Failed(blame=Blame.MACHINE):
+                self._outcomes.deferred(claimed, event.message)
+                raise SpoolError(event.message)
+            case Failed():
                 self._outcomes.attempt_failed(
                     claimed, event.message, traceback=event.traceback, worker_log=self._worker_log()
                 )
-            case Failed():
-                self._outcomes.interrupted(claimed)
-                raise (ConfigError if event.blame is Blame.OPERATOR else SpoolError)(event.message)
 
-    def _bury(self, worker: WorkerProcess) -> None:
-        """Clear up after a worker that has ended by itself."""
+    def _bury(self, worker: WorkerProcess, manner: str) -> None:
+        """Clear up after a worker that has ended by itself, or was ended because it hung."""
         worker.read_chatter()
-        worker_log, ending = self._worker_log(), worker.close()
-        self.worker = None
+        worker_log, ending = self._worker_log(), f"{manner}{worker.close()}"
+        was_ready, self.worker, self.is_ready = self.is_ready, None, False
         _log.warning("worker_ended", pid=worker.pid, how=ending)
         if claimed := self._release():
             self._outcomes.attempt_failed(claimed, f"the worker {ending}", worker_log=worker_log)
+        elif not self._has_had_a_job:
+            msg = f"the worker {ending} {'before its first job' if was_ready else 'while it loaded the network'}"
+            raise SpoolError(msg)
 
     def _release(self) -> ClaimedJob | None:
         claimed, self.claimed, self.current = self.claimed, None, None

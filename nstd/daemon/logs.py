@@ -1,5 +1,6 @@
 """Log lines: coloured key-value pairs for a person at a terminal, JSON for everything else."""
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -10,13 +11,19 @@ if TYPE_CHECKING:
 
 
 class _CurrentOutput:
-    """Writes to whatever `sys.stdout` is at the moment: a progress bar replaces it while it is drawn."""
+    """Writes to whatever `sys.stdout` is at the moment: a progress bar replaces it while it is drawn.
+
+    A log that cannot be written, as on a full disk, must not end the work.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stdout.write(text)
+        with contextlib.suppress(OSError):
+            sys.stdout.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
 
 
 def configure_logs(*, verbose: bool = False, output: TextIO | None = None) -> None:

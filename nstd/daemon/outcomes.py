@@ -1,92 +1,178 @@
 """What becomes of a job that a worker has ended, or that has ended its worker."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
 import structlog
 
 from nstd.daemon.status import Outcome
-from nstd.errors import EngineError
+from nstd.daemon.trouble import Delays
+from nstd.errors import EngineError, SpoolError
 from nstd.job import FailureKind, Job, Painting, ResultLog
+from nstd.spool.durable import fsync_folder, trouble
 from nstd.spool.failed import fail
 from nstd.spool.folders import Folders
 from nstd.spool.jobs import ClaimedJob, timestamp
+from nstd.spool.mounts import Mounts
+from nstd.spool.names import to_text
 from nstd.spool.publish import publish
 from nstd.spool.queue import Queue
+from nstd.spool.recover import Repair, Repaired
 
 _REMEMBERED_RESULTS: Final = 10
 
 _log = structlog.get_logger()
 
+Ending = Callable[[ClaimedJob], None]
+
 
 class Outcomes:
-    """Publish, fail or requeue jobs; every method raises SpoolError where the machine is in trouble.
+    """Publish, fail or requeue jobs; what the machine's trouble keeps from its end is tried again by `again`.
 
     Args:
         folders: of the spool.
+        mounts: where the folders lie.
+        delays: of jobs.
         max_attempts: how many attempts of a job may fail before it is given up.
         now: the wall clock.
 
     Attributes:
+        max_attempts: as above; may change.
         results: the last jobs that ended, the latest first.
         failed: how many jobs failed.
+
+    Raises:
+        SpoolError: by every method, only where `delays` are strict.
     """
 
-    def __init__(self, folders: Folders, *, max_attempts: int, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, folders: Folders, mounts: Mounts, delays: Delays, *, max_attempts: int, now: Callable[[], datetime]
+    ) -> None:
         self._folders = folders
+        self._mounts = mounts
+        self._delays = delays
         self._queue = Queue(folders)
-        self._max_attempts = max_attempts
         self._now = now
+        self._unfinished: dict[str, tuple[ClaimedJob, Ending]] = {}
+        self.max_attempts = max_attempts
         self.results: deque[Outcome] = deque(maxlen=_REMEMBERED_RESULTS)
         self.failed = 0
 
+    def recall(self, results: Iterable[Outcome]) -> None:
+        """Remember what an earlier daemon has left, the latest first."""
+        self.results.extend(results)
+
+    @property
+    def unfinished(self) -> set[str]:
+        """Ids of the jobs that no worker has any more, and that are still claimed."""
+        return set(self._unfinished)
+
+    def again(self, *, at_once: bool = False) -> None:
+        """Try again to end the jobs whose pauses are over.
+
+        Args:
+            at_once: do not wait for the end of the pauses: it is the last chance.
+        """
+        for job_id, (claimed, ending) in list(self._unfinished.items()):
+            if at_once or not self._delays.seconds_left(job_id):
+                self._end(claimed, self._arrived if _has_left(claimed) else ending)
+
     def finished(self, claimed: ClaimedJob, painting: Painting, worker_log: tuple[str, ...]) -> None:
         """Publish the picture that the worker has committed."""
-        log = _result_log(claimed.job, painting)
-        try:
-            picture = publish(self._folders, claimed, log)
-        except EngineError as error:
-            self.attempt_failed(claimed, str(error), worker_log=worker_log)
-            return
-        _log.info(
-            "job_finished",
-            **names(claimed.job),
-            picture=str(picture),
-            loss=round(painting.loss.best, 1),
-            seconds=round(painting.seconds.optimise, 1),
-        )
-        self._remember(claimed.job, picture=str(picture))
+        self._end(claimed, lambda claimed: self._publish(claimed, painting, worker_log))
 
     def interrupted(self, claimed: ClaimedJob) -> None:
         """Put a job back that is not to blame; its attempt does not count."""
-        self._queue.give_back(claimed)
-        _log.info("job_given_back", **names(claimed.job))
+        self._end(claimed, self._give_back)
+
+    def deferred(self, claimed: ClaimedJob, reason: str) -> None:
+        """Put a job back until the machine's trouble has passed; its attempt does not count."""
+        self._end(claimed, self._give_back, SpoolError(reason))
 
     def is_spent(self, claimed: ClaimedJob) -> bool:
         """Give a job up whose earlier attempts all ended the daemon with them, and tell whether that is so."""
         earlier = claimed.job.attempts - 1
-        if earlier < self._max_attempts:
+        if earlier < self.max_attempts:
             return False
-        self._give_up(claimed, FailureKind.ATTEMPTS, f"nstd itself was killed in the midst of it ({earlier} attempts)")
+        reason = f"nstd itself was killed in the midst of it ({earlier} attempts)"
+        self._end(claimed, lambda claimed: self._give_up(claimed, FailureKind.ATTEMPTS, reason))
         return True
 
-    def refused(self, claimed: ClaimedJob, reason: str) -> None:
-        """Give up a job that can never become a painting."""
-        self._give_up(claimed, FailureKind.INPUT, reason)
+    def refused(self, claimed: ClaimedJob, kind: FailureKind, reason: str) -> None:
+        """Give up a job that can never become a painting, whatever is tried."""
+        self._end(claimed, lambda claimed: self._give_up(claimed, kind, reason))
 
     def attempt_failed(
         self, claimed: ClaimedJob, reason: str, *, traceback: str = "", worker_log: tuple[str, ...] = ()
     ) -> None:
         """Try again, or give the job up if that was the last attempt."""
-        attempts = claimed.job.attempts
-        if attempts < self._max_attempts:
+        self._end(
+            claimed,
+            lambda claimed: self._fail_attempt(claimed, reason, traceback=traceback, worker_log=worker_log),
+        )
+
+    def repaired(self, repaired: Repaired) -> None:
+        """Remember a job that came to its end by a repair."""
+        if repaired.job is None:
+            return
+        if repaired.repair is Repair.PUBLICATION_FINISHED:
+            self._remember(repaired.job, picture=repaired.detail)
+        else:
+            self.failed += 1
+            self._remember(repaired.job, reason=repaired.detail)
+
+    def _end(self, claimed: ClaimedJob, ending: Ending, pause: SpoolError | None = None) -> None:
+        """End a job now or later; where that is because of trouble, it waits before anybody may claim it."""
+        job = claimed.job
+        try:
+            ending(claimed)
+        except SpoolError as error:
+            self._unfinished[job.id], pause = (claimed, ending), error
+        else:
+            self._unfinished.pop(job.id, None)
+        if pause:
+            self._delays.strike(job.id, pause, about(job))
+        else:
+            self._delays.clear(job.id)
+
+    def _arrived(self, _: ClaimedJob) -> None:
+        """Bring to the disk that a job has left `cur`: only that had failed."""
+        with trouble("return a job to the queue"):
+            fsync_folder(self._folders.new)
+
+    def _publish(self, claimed: ClaimedJob, painting: Painting, worker_log: tuple[str, ...]) -> None:
+        log = _result_log(claimed.job, painting)
+        self._mounts.check(self._folders.outbox)
+        try:
+            picture = publish(self._folders, claimed, log)
+        except EngineError as error:
+            self._fail_attempt(claimed, str(error), worker_log=worker_log)
+            return
+        _log.info(
+            "job_finished",
+            **names(claimed.job),
+            picture=to_text(picture),
+            loss=round(painting.loss.best, 1),
+            seconds=round(painting.seconds.optimise, 1),
+        )
+        self._remember(claimed.job, picture=to_text(picture))
+
+    def _give_back(self, claimed: ClaimedJob) -> None:
+        self._queue.give_back(claimed)
+        _log.info("job_given_back", **names(claimed.job))
+
+    def _fail_attempt(
+        self, claimed: ClaimedJob, reason: str, *, traceback: str = "", worker_log: tuple[str, ...] = ()
+    ) -> None:
+        attempt, last = claimed.job.attempts, self.max_attempts
+        if attempt < last:
             self._queue.requeue(claimed)
-            _log.warning("job_requeued", **names(claimed.job), attempt=attempts, of=self._max_attempts, reason=reason)
+            _log.warning("job_requeued", **names(claimed.job), attempt=attempt, of=last, reason=reason)
             return
         kind = FailureKind.ENGINE if traceback else FailureKind.ATTEMPTS
-        message = f"{reason} (attempt {attempts} of {self._max_attempts})"
+        message = f"{reason} (attempt {attempt} of {last})"
         self._give_up(claimed, kind, message, traceback=traceback, worker_log=worker_log)
 
     def _give_up(
@@ -98,6 +184,7 @@ class Outcomes:
         traceback: str = "",
         worker_log: tuple[str, ...] = (),
     ) -> None:
+        self._mounts.check(self._folders.failed)
         fail(self._folders, claimed, kind, reason, now=self._now(), traceback=traceback, worker_log=worker_log)
         self.failed += 1
         _log.error("job_failed", **names(claimed.job), kind=kind.value, reason=reason)
@@ -109,9 +196,21 @@ class Outcomes:
         self.results.appendleft(outcome)
 
 
+def _has_left(claimed: ClaimedJob) -> bool:
+    try:
+        return not claimed.folder.path.exists()
+    except OSError:  # another try will tell
+        return False
+
+
 def names(job: Job) -> dict[str, str]:
     """Name a job in log lines and in the status."""
     return {"job": job.id, "photo": job.content.name, "preset": job.preset_name}
+
+
+def about(job: Job) -> str:
+    """Name a job for a person."""
+    return f"{job.content.name} as {job.preset_name}"
 
 
 def _result_log(job: Job, painting: Painting) -> ResultLog:

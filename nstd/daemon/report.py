@@ -5,6 +5,7 @@ from typing import Final
 
 from nstd.daemon.status import CurrentJob, DaemonStatus, write_status
 from nstd.spool.folders import Folders
+from nstd.spool.mounts import Mounts
 
 _PROGRESS_SECONDS: Final = 1.0
 
@@ -14,14 +15,16 @@ class Reporter:
 
     Args:
         folders: of the spool.
+        mounts: where the folders lie.
         on_status: told as well.
         clock: seconds that never run backwards.
     """
 
     def __init__(
-        self, folders: Folders, on_status: Callable[[DaemonStatus], object], clock: Callable[[], float]
+        self, folders: Folders, mounts: Mounts, on_status: Callable[[DaemonStatus], object], clock: Callable[[], float]
     ) -> None:
         self._folders = folders
+        self._mounts = mounts
         self._on_status = on_status
         self._clock = clock
         self._last: DaemonStatus | None = None
@@ -31,12 +34,13 @@ class Reporter:
         """Tell the status if it is news.
 
         Raises:
-            SpoolError: the status file cannot be written.
+            SpoolError: the status file cannot be written, or would be where the state folder is not mounted.
         """
         if not self._is_news(status):
             return
         self._last, self._told_at = status, self._clock()
         self._on_status(status)
+        self._mounts.check(self._folders.state)
         write_status(self._folders, status)
 
     def _is_news(self, status: DaemonStatus) -> bool:

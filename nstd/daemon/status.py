@@ -1,21 +1,29 @@
 """What a daemon tells about itself in `state/status.json`, and what the spool tells beside it."""
 
+import errno
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from nstd.config.settings import Config
+from nstd.errors import SpoolError
 from nstd.job import Count, FailureKind
 from nstd.preset import Record
 from nstd.spool.durable import trouble
 from nstd.spool.failed import failed_jobs
 from nstd.spool.folders import Folders
+from nstd.spool.inbox import scan
+from nstd.spool.jobs import DamagedJobError, jobs_in
 from nstd.spool.lock import holder
 from nstd.spool.queue import Counts, Queue
 from nstd.worker.messages import Stepped
 
 _STATUS_FILE: Final = "status.json"
+_SHOWN: Final = 10
+_BLOCK_BYTES: Final = 512
 
 
 class State(StrEnum):
@@ -71,18 +79,42 @@ class Outcome(Record):
     reason: str | None = None
 
 
+class Delay(Record):
+    """Something that waits for the machine's trouble to pass.
+
+    Attributes:
+        subject: a job's id, or the part of the daemon that pauses: `inbox`, `queue`, `painting` or `status`.
+        about: the photo and the preset of a job.
+        reason: of the latest failure.
+        since: when it first failed, ISO 8601 in UTC.
+        tries: how often it has failed in a row.
+        next_try_at: ISO 8601 in UTC.
+    """
+
+    subject: str
+    about: str
+    reason: str
+    since: str
+    tries: Count
+    next_try_at: str
+
+
 class DaemonStatus(Record):
     """The content of `state/status.json`.
 
     Attributes:
-        trouble: why the daemon waits before it goes on, if it does.
+        config_error: why the config file that lies there now is not in force, if it is not.
+        troubles: parts of the daemon that pause, or are being tried again; the others go on.
+        deferred: jobs that wait for the machine's trouble to pass; the others go on.
         ignored: what lies in the inbox and is no drop, or cannot become a job.
         results: the last jobs that ended, the latest first.
     """
 
     state: State
     started_at: str
-    trouble: str | None = None
+    config_error: str | None = None
+    troubles: tuple[Delay, ...] = ()
+    deferred: tuple[Delay, ...] = ()
     job: CurrentJob | None = None
     ignored: tuple[Notice, ...] = ()
     results: tuple[Outcome, ...] = ()
@@ -97,33 +129,80 @@ class FailedSummary(Record):
     reason: str
 
 
+class QueuedJob(Record):
+    """A job in the queue that no worker has."""
+
+    id: str
+    photo: str
+    preset: str
+    attempts: Count
+
+
+class InboxSummary(Record):
+    """What lies in the inbox and is to become jobs.
+
+    Attributes:
+        drops: how many.
+        first: the paths of the first ten, below the inbox.
+        trouble: why the inbox cannot be read, if it cannot.
+    """
+
+    drops: Count = 0
+    first: tuple[str, ...] = ()
+    trouble: str | None = None
+
+
 class SpoolStatus(Record):
     """What `nstd status --json` prints.
 
     Attributes:
         pid: of the daemon; None if none is running, and then `daemon` is what the last one left.
+        inbox: photos that are no jobs yet.
+        jobs: how many are in which state.
+        next: the ten oldest jobs that wait.
+        failed: jobs in `failed`, which `nstd retry` puts back.
     """
 
     schema_version: Literal[1] = 1
     pid: Annotated[int, Field(ge=0)] | None
     daemon: DaemonStatus | None
+    inbox: InboxSummary
     jobs: Counts
+    next: tuple[QueuedJob, ...]
     failed: tuple[FailedSummary, ...]
 
 
 def write_status(folders: Folders, status: DaemonStatus) -> None:
     """Replace the status file at once; it need not survive a power cut.
 
+    On a full disk, where the status matters most, it is written over instead: then readers may see half of it.
+
     Raises:
         SpoolError: the state folder cannot be written.
     """
+    path, data = folders.state / _STATUS_FILE, status.model_dump_json(indent=2).encode()
     staged = folders.state / f".{_STATUS_FILE}.tmp"
     with trouble("write the status"):
-        staged.write_text(status.model_dump_json(indent=2))
-        staged.replace(folders.state / _STATUS_FILE)
+        try:
+            staged.write_bytes(data)
+            staged.replace(path)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not _has_room(path, len(data)):
+                raise
+            _write_over(path, data)
 
 
-def read_status(folders: Folders) -> SpoolStatus:
+def _has_room(path: Path, size: int) -> bool:
+    return path.exists() and path.stat().st_blocks * _BLOCK_BYTES >= size
+
+
+def _write_over(path: Path, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
+
+
+def read_status(folders: Folders, config: Config) -> SpoolStatus:
     """Gather the status of a spool and of its daemon, if one is running.
 
     Raises:
@@ -132,17 +211,43 @@ def read_status(folders: Folders) -> SpoolStatus:
     with trouble("read the status"):
         return SpoolStatus(
             pid=holder(folders.lock),
-            daemon=_read_daemon(folders),
+            daemon=read_daemon_status(folders),
+            inbox=_inbox(folders, config),
             jobs=Queue(folders).counts(),
+            next=tuple(_next(folders)) if folders.new.exists() else (),
             failed=tuple(_failed(folders)) if folders.failed.exists() else (),
         )
 
 
-def _read_daemon(folders: Folders) -> DaemonStatus | None:
+def read_daemon_status(folders: Folders) -> DaemonStatus | None:
+    """Return what the running daemon, or else the last one, tells about itself; None if that makes no sense.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     try:
         return DaemonStatus.model_validate_json((folders.state / _STATUS_FILE).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None  # no daemon has run here yet, or one of another version
+
+
+def _inbox(folders: Folders, config: Config) -> InboxSummary:
+    if not folders.new.exists():
+        return InboxSummary()
+    try:
+        drops = scan(folders, config.presets, config.default_presets).drops
+    except SpoolError as error:
+        return InboxSummary(trouble=str(error))
+    return InboxSummary(drops=len(drops), first=tuple(drop.identity.path for drop in drops[:_SHOWN]))
+
+
+def _next(folders: Folders) -> Iterator[QueuedJob]:
+    for folder in list(jobs_in(folders.new))[:_SHOWN]:
+        try:
+            job = folder.read()
+        except DamagedJobError:
+            continue  # it has just been claimed, or will go to `failed` when it is
+        yield QueuedJob(id=job.id, photo=job.content.name, preset=job.preset_name, attempts=job.attempts)
 
 
 def _failed(folders: Folders) -> Iterator[FailedSummary]:

@@ -4,11 +4,27 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+RELOAD_SIGNAL: Final = signal.SIGHUP
+_STDOUT: Final = 1
 _HINT: Final = b"\0"
 _MANY: Final = 1 << 12
+
+
+class Woken(NamedTuple):
+    """Why the main loop woke.
+
+    Attributes:
+        hinted: a hint has come since the last time.
+        stopped: a signal to stop has ever come.
+        reload: a signal to read the config file again has come since the last time.
+    """
+
+    hinted: bool
+    stopped: bool
+    reload: bool
 
 
 class Wake:
@@ -17,13 +33,15 @@ class Wake:
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopped = False
+        self._reload = False
+        self._had_terminal = os.isatty(_STDOUT)
 
     @classmethod
     @contextlib.contextmanager
     def by_signals(cls) -> Iterator[Self]:
-        """Let `STOP_SIGNALS` do nothing but wake, while the block runs; for the main thread."""
+        """Let `STOP_SIGNALS` and `RELOAD_SIGNAL` do nothing but wake, while the block runs; for the main thread."""
         wake = cls()
-        previous = {number: signal.signal(number, wake._stop) for number in STOP_SIGNALS}
+        previous = {number: signal.signal(number, wake._note) for number in STOP_SIGNALS | {RELOAD_SIGNAL}}
         signal.set_wakeup_fd(wake._writer, warn_on_full_buffer=False)
         try:
             yield wake
@@ -42,19 +60,25 @@ class Wake:
         with contextlib.suppress(BlockingIOError):  # full: it will wake anyway
             os.write(self._writer, _HINT)
 
-    def read(self) -> tuple[bool, bool]:
-        """Return whether a hint has come since the last call, and whether a signal to stop ever has."""
+    def read(self) -> Woken:
+        """Say what has come."""
         try:
             data = os.read(self._reader, _MANY)
         except BlockingIOError:
             data = b""
-        return _HINT[0] in data, self._stopped
+        reload, self._reload = self._reload, False
+        return Woken(_HINT[0] in data, self._stopped, reload)
 
     def close(self) -> None:
         """Close both ends."""
         os.close(self._reader)
         os.close(self._writer)
 
-    def _stop(self, *_: object) -> None:
+    def _note(self, number: int, _: object) -> None:
         """Take the place of the default action; a pipe full of hints has no room for the signal's number."""
-        self._stopped = True
+        # A terminal that is closed sends SIGHUP, too, and whoever ran us there wants us to end.
+        is_hangup = self._had_terminal and not os.isatty(_STDOUT)
+        if number == RELOAD_SIGNAL and not is_hangup:
+            self._reload = True
+        else:
+            self._stopped = True
