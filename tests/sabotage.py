@@ -71,8 +71,8 @@ def killing_at(call: Call) -> tuple[str, ...]:
 
 
 def calls_below(root: Path, log: Path) -> list[Call]:
-    """Return the traced calls that concern the folder, in their order."""
-    return [call for call in _calls(log) if str(root) in call.text]
+    """Return the traced calls that concern the folder, in their order; a line of the log only tells of it."""
+    return [call for call in _calls(log) if str(root) in call.text and "<pipe:" not in call.text]
 
 
 def _calls(log: Path) -> Iterator[Call]:

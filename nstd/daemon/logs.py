@@ -13,12 +13,18 @@ if TYPE_CHECKING:
 class _CurrentOutput:
     """Writes to whatever `sys.stdout` is at the moment: a progress bar replaces it while it is drawn.
 
-    A log that cannot be written, as on a full disk, must not end the work.
+    A log that cannot be written, as on a full disk, must not end the work; what is written are whole lines.
     """
 
+    def __init__(self) -> None:
+        self._line = ""
+
     def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            sys.stdout.write(text)
+        self._line += text
+        if text.endswith("\n"):
+            line, self._line = self._line, ""
+            with contextlib.suppress(OSError):
+                sys.stdout.write(line)
         return len(text)
 
     def flush(self) -> None:
