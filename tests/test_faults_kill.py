@@ -61,15 +61,22 @@ def outlive(root: Path, photo: bytes, place: str, call: Call) -> str:
     return ""
 
 
-@pytest.mark.parametrize(("photo", "place"), [(PHOTO, "outbox"), (TEXT, "failed")])
-def test_daemon_killed_at_any_call_ends_each_drop_once(tmp_path: Path, photo: bytes, place: str):
+def from_the_claim_on(calls: list[Call]) -> list[Call]:
+    """Leave out what every job's life begins with."""
+    return calls[next(index for index, call in enumerate(calls) if "/queue/cur/" in call.text) :]
+
+
+@pytest.mark.parametrize(("photo", "place", "fewest"), [(PHOTO, "outbox", 60), (TEXT, "failed", 20)])
+def test_daemon_killed_at_any_call_ends_each_drop_once(tmp_path: Path, photo: bytes, place: str, fewest: int):
     world = world_with(tmp_path / "traced", photo)
     daemon = world.start("--once", nstd=(*tracing(tmp_path / "calls"), *COPYING_NSTD))
     assert daemon.wait() == (int(place == "failed"), "")
     world.close()
     check_at_the_end(world, photo, place)
     calls = calls_below(world.root, tmp_path / "calls")
-    assert len(calls) > 60
+    if photo is TEXT:
+        calls = from_the_claim_on(calls)
+    assert len(calls) > fewest
 
     with ThreadPoolExecutor(LIVES_AT_ONCE) as lives:
         roots = (tmp_path / str(number) for number, _ in enumerate(calls))
