@@ -135,7 +135,7 @@ def _print_daemon(console: Console, daemon: DaemonStatus, *, is_running: bool) -
             console.print(
                 f"\nPainting {escape(job.photo)} as {escape(job.preset)}: {job.progress:.0%}, {_details(job)}"
             )
-        deferred = [(one.subject, one.about, one.reason, _next_try(one)) for one in daemon.deferred]
+        deferred = [(one.subject, one.about, f"{one.reason}; {_next_try(one)}") for one in daemon.deferred]
         _print_rows(console, "Deferred", deferred)
     _print_rows(
         console, "Last results", [(_ended(one), one.photo, one.preset, _came_to(one)) for one in daemon.results]
@@ -161,7 +161,11 @@ def _first_of(rows: Sequence[tuple[str, ...]], total: int) -> Sequence[tuple[str
 def _print_rows(console: Console, title: str, rows: Sequence[tuple[str, ...]]) -> None:
     if not rows:
         return
-    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, show_header=False)
+    console.print(f"\n[bold]{title}[/]")
+    table = Table(box=None, show_header=False)
+    for number in range(max(map(len, rows))):
+        # The first column is what a person copies into the next command; paths may be broken, but not cut off.
+        table.add_column(no_wrap=number == 0, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)

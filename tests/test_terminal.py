@@ -91,7 +91,7 @@ def test_trouble_comes_first(capsys):
         "2 failed The config file is not in force: config.yaml:1:1: [bad] inbox pauses: No space left on device; tried"
         in out
     )
-    assert out.endswith("Deferred 20261123T a.jpg as wave cannot publish tried 3 x, next at 04:15:09Z")
+    assert out.endswith("Deferred 20261123T a.jpg as wave cannot publish; tried 3 x, next at 04:15:09Z")
 
 
 def test_dead_daemons_troubles_are_not_told_as_its_own(capsys):
@@ -99,6 +99,14 @@ def test_dead_daemons_troubles_are_not_told_as_its_own(capsys):
     out = told(capsys, status_of(daemon, pid=None))
     assert "Deferred" not in out
     assert "bad" not in out
+
+
+def test_id_of_a_job_is_never_cut_off_however_narrow_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    long = DELAY.model_copy(update={"subject": JOB.id, "reason": f"{'/deep' * 20}: Read-only file system"})
+    out = told(capsys, status_of(DaemonStatus(state=State.IDLE, started_at=SINCE, deferred=(long,))))
+    assert JOB.id in out
+    assert "\u2026" not in out
 
 
 def test_what_waits_is_listed_and_the_rest_counted(capsys):
