@@ -15,6 +15,7 @@ MAX_BYTES: Final = 1024 * 1024
 FAST_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's loader; PyYAML built without it has only its own."""
 
+_TOO_DEEP: Final = f"is nested more than {MAX_DEPTH} deep"
 _ONE_DOCUMENT: Final = "only one document is allowed; remove the lines '---' and '...'"
 _INDENTATION: Final = "does not fit the lines above; check the indentation, and put quotes around special text"
 _ESCAPE: Final = "no such escape in double quotes; put text with backslashes into single quotes"
@@ -35,6 +36,7 @@ _WORDS: Final = (
     (r"single document|expected '?<document start>", _ONE_DOCUMENT, False),
     (r"expected (key|'-' indicator|<block end>)", _INDENTATION, False),
     (r"node content", "a value is expected here", False),
+    (r"nesting depth", _TOO_DEEP, False),  # libyaml's own limit, which it may reach first
 )
 
 
@@ -94,7 +96,7 @@ def _refuse_what_would_crash(text: str, file: Path, loader: Any) -> None:  # noq
             position = position_of(event.start_mark)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
-                raise report(file, [Problem(position, (), f"is nested more than {MAX_DEPTH} deep")])
+                raise report(file, [Problem(position, (), _TOO_DEEP)])
             if isinstance(event, yaml.ScalarEvent):
                 event.value.encode()
     except yaml.MarkedYAMLError as error:
