@@ -287,7 +287,8 @@ class People:
 
     def append(self, path: Path, _: Path) -> None:
         self._ruin(path)
-        append(path, self._new(path.read_bytes() if path.exists() else b""))
+        begun = path.read_bytes() if path.exists() else b""
+        append(path, self._new(begun).removeprefix(begun))
 
     def replace(self, path: Path, _: Path) -> None:
         self._ruin(path)
@@ -323,7 +324,7 @@ class People:
         self._versions += 1
         version = begun + b"%d" % self._versions + b"." * self._versions
         self.left[version] += 1
-        return version[len(begun) :] if begun and not begun.startswith(b"half") else version
+        return version
 
     def _ruin(self, path: Path) -> None:
         with suppress(FileNotFoundError):

@@ -271,7 +271,7 @@ def test_job_that_lacks_a_gpu_waits_and_the_others_go_on(start, tmp_path):
     world, daemon = start("--verbose", photos=photos, GPU_IS_FREE=str(free))
     daemon.wait_for("job_finished", 2)
     reason = "the GPU is out of memory"
-    eventually(lambda: listed(world.nstd("status").stdout, "a.jpg as quick", f"{reason}  tried"), "it in the status")
+    eventually(lambda: listed(world.nstd("status").stdout, "a.jpg as quick", f"{reason}; tried"), "it in the status")
     [delay] = eventually(lambda: world.status().daemon.deferred, "the job in the status")
     assert (delay.about, delay.reason) == ("a.jpg as quick", reason)
     assert delay.since < delay.next_try_at

@@ -1,6 +1,7 @@
 import errno
 import os
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
@@ -361,10 +362,10 @@ def test_drop_that_a_file_server_has_lent_to_a_client_is_waited_for(world: World
 
 
 def test_ingest_asks_the_writers_it_was_given(world: World):
-    """Here such as know nothing of leases, and look at the other processes."""
-    world.ingest = Ingest(
-        world.folders, keep_originals=True, max_bytes=1 << 20, writers=Writers(by_lease=lambda _: None)
-    )
+    """Here such as know nothing of leases, and look at the other processes, each time anew: hours lie between."""
+    hours = count(time.time(), 3600)
+    writers = Writers(by_lease=lambda _: None, clock=lambda: next(hours))
+    world.ingest = Ingest(world.folders, keep_originals=True, max_bytes=1 << 20, writers=writers)
     with OtherProgram(world.drop()) as writer:
         writer.opens("ab")
         assert world.take_in() == [STILL_OPEN]
