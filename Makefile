@@ -6,8 +6,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/nstd demo demo
 
+# Most tests wait for the disk or for a clock, so that four at once suit two cores.
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 4 --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff check
