@@ -23,8 +23,9 @@ import numpy as np
 import tensorflow as tf
 
 from nstd.config.settings import Precision
+from nstd.engine.compiled import compiled
 from nstd.engine.extractor import Extractor
-from nstd.engine.objective import Objective
+from nstd.engine.objective import Objective, Targets
 from nstd.engine.pixels import preprocess
 from nstd.preset import Network, TransferSettings
 
@@ -40,11 +41,12 @@ def make_evaluation(precision: Precision, size_px: int) -> Callable[[], None]:
     objective = Objective(extractor, settings)
     pictures = np.random.default_rng(0).uniform(0, 255, (2, size_px, size_px, 3)).astype(np.float32)
     image, style = (preprocess(picture) for picture in pictures)
-    targets = objective.targets(style)
+    targets = Targets(objective.content_targets(style), objective.style_targets(style))
+    evaluation = compiled(objective.evaluate, objective.signature)
     factors = objective.weights(settings)
 
     def evaluate() -> None:
-        terms, gradient = objective.evaluate(image, targets, factors)
+        terms, gradient = evaluation(image, targets, factors)
         float(terms.total), float(gradient[0, 0, 0, 0])
 
     return evaluate

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from nstd.config.settings import Precision
+from nstd.engine.compiled import compiled
 from nstd.engine.extractor import Extractor
 from nstd.engine.objective import Objective, Targets
 from nstd.engine.pixels import preprocess
@@ -25,10 +26,8 @@ def objective(extractor) -> Objective:
 
 @pytest.fixture(scope="module")
 def targets(objective, picture) -> Targets:
-    content, style = (
-        objective.targets(preprocess(picture(name, 64))) for name in ("photos/chelsea.jpg", "styles/swirls.jpg")
-    )
-    return Targets(content.content, style.style)
+    content, style = (preprocess(picture(name, 64)) for name in ("photos/chelsea.jpg", "styles/swirls.jpg"))
+    return Targets(objective.content_targets(content), objective.style_targets(style))
 
 
 @pytest.fixture
@@ -102,17 +101,18 @@ def test_every_weight_scales_its_own_term(objective, targets, image):
 
 def test_one_graph_serves_all_sizes(objective, targets, picture):
     factors = objective.weights(SETTINGS)
+    evaluate = compiled(objective.evaluate, objective.signature)
     for side in (33, 48, 64):
         square = preprocess(picture("photos/coffee.jpg", 64)[:40, :side])
-        terms, gradient = objective.evaluate(square, Targets(objective.targets(square).content, targets.style), factors)
+        terms, gradient = evaluate(square, Targets(objective.content_targets(square), targets.style), factors)
         assert float(terms.total) > 0
         assert gradient.shape == square.shape
 
 
-def test_objectives_are_shared_by_settings_with_the_same_layers(engine, picture):
+def test_steps_are_shared_by_settings_with_the_same_layers(engine, picture):
     photo, style = picture("photos/coffee.jpg", 32), [(picture("styles/swirls.jpg", 32), 1.0)]
     first, second, other = (
-        engine.transfer(photo, style, settings)._objective  # noqa: SLF001  that it is one object is the point
+        engine.transfer(photo, style, settings)._descent  # noqa: SLF001  that it is one object is the point
         for settings in (
             TransferSettings(style_layers={"block1_conv1": 1, "block2_conv1": 2}),
             TransferSettings(style_layers={"block2_conv1": 5, "block1_conv1": 1}, content_weight=3),

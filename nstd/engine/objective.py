@@ -1,4 +1,4 @@
-"""The loss and its gradient, compiled once for all sizes."""
+"""The loss and its gradient, for images of all sizes."""
 
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class Targets(NamedTuple):
     style: list[tf.Tensor]
 
 
-class LossWeights(NamedTuple):
+class TermWeights(NamedTuple):
     """The factors of the loss terms as float32 tensors, so that a change of them compiles nothing.
 
     Attributes:
@@ -51,6 +51,10 @@ class Terms(NamedTuple):
 class Objective:
     """Total loss of an image with its gradient, for the layers of some settings; their weights are given each time.
 
+    Attributes:
+        content_targets: maps an image `[1, H, W, 3]` to `Targets.content`.
+        style_targets: maps one to `Targets.style`.
+
     Reference:
         Gatys et al. 2016, eq. 7. Differs: a total variation term beside content and style.
     """
@@ -59,19 +63,19 @@ class Objective:
         self._content_layers, self._style_layers, self._has_tv = self.structure(settings)
         self._layers = tuple(dict.fromkeys(self._content_layers + self._style_layers))
         self._model = extractor.cut(self._layers)
-        self.evaluate = compiled(self._evaluate, self._signature())
-        self.targets = compiled(self._targets, [_ANY_SIZE])
+        self.content_targets = compiled(self._content_targets, [_ANY_SIZE])
+        self.style_targets = compiled(self._style_targets, [_ANY_SIZE])
 
     @staticmethod
     def structure(settings: TransferSettings) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
         """Return what an objective is made for; settings that share it can share the objective."""
         return tuple(sorted(settings.content_layers)), tuple(sorted(settings.style_layers)), settings.tv_weight > 0
 
-    def weights(self, settings: TransferSettings) -> LossWeights:
+    def weights(self, settings: TransferSettings) -> TermWeights:
         """Gather the factors of `settings`, whose layers are this objective's."""
         content = [settings.content_weight * settings.content_layers[name] for name in self._content_layers]
         style = [settings.style_weight * settings.style_layers[name] for name in self._style_layers]
-        return LossWeights(*(tf.constant(x, tf.float32) for x in (content, style, settings.tv_weight)))
+        return TermWeights(*(tf.constant(x, tf.float32) for x in (content, style, settings.tv_weight)))
 
     def losses(self, step: int, terms: Terms) -> Losses:
         """Bring the terms of an evaluation to the host, with their layers' names."""
@@ -84,24 +88,34 @@ class Objective:
             tv=float(terms.tv),
         )
 
-    def _signature(self) -> tuple[tf.TensorSpec, Targets, LossWeights]:
-        """Describe `evaluate`'s arguments with open sizes, so that one graph serves every picture."""
+    @property
+    def signature(self) -> tuple[tf.TensorSpec, Targets, TermWeights]:
+        """The arguments of `evaluate`, with open sizes, so that one graph serves every picture."""
         channels = {name: self._model.get_layer(name).filters for name in self._layers}
         content = [tf.TensorSpec([1, None, None, channels[name]]) for name in self._content_layers]
         style = [tf.TensorSpec([channels[name]] * 2) for name in self._style_layers]
-        factors = LossWeights(tf.TensorSpec([len(content)]), tf.TensorSpec([len(style)]), tf.TensorSpec([]))
+        factors = TermWeights(tf.TensorSpec([len(content)]), tf.TensorSpec([len(style)]), tf.TensorSpec([]))
         return _ANY_SIZE, Targets(content, style), factors
+
+    def evaluate(self, image: tf.Tensor, targets: Targets, weights: TermWeights) -> tuple[Terms, tf.Tensor]:
+        """Return the loss terms of an image `[1, H, W, 3]` and the total's gradient, in the image's shape."""
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            terms = self._terms(image, targets, weights)
+        return terms, tape.gradient(terms.total, image)
 
     def _features(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(self._layers, tf.nest.flatten(self._model(image)), strict=True))
 
-    def _targets(self, image: tf.Tensor) -> Targets:
-        """Give both what a content image and what a style image is compared by."""
+    def _content_targets(self, image: tf.Tensor) -> list[tf.Tensor]:
         features = self._features(image)
-        content = [tf.cast(features[name], tf.float32) for name in self._content_layers]
-        return Targets(content, [gram_matrix(features[name]) for name in self._style_layers])
+        return [tf.cast(features[name], tf.float32) for name in self._content_layers]
 
-    def _terms(self, image: tf.Tensor, targets: Targets, weights: LossWeights) -> Terms:
+    def _style_targets(self, image: tf.Tensor) -> list[tf.Tensor]:
+        features = self._features(image)
+        return [gram_matrix(features[name]) for name in self._style_layers]
+
+    def _terms(self, image: tf.Tensor, targets: Targets, weights: TermWeights) -> Terms:
         features = self._features(image)
         content = [content_loss(features[n], t) for n, t in zip(self._content_layers, targets.content, strict=True)]
         grams = [gram_matrix(features[name]) for name in self._style_layers]
@@ -109,9 +123,3 @@ class Objective:
         weighted_content = tf.reduce_sum(weights.content * tf.stack(content))
         tv = weights.tv * total_variation_loss(image) if self._has_tv else tf.constant(0.0)
         return Terms(weighted_content + tf.reduce_sum(style) + tv, weighted_content, style, tv)
-
-    def _evaluate(self, image: tf.Tensor, targets: Targets, weights: LossWeights) -> tuple[Terms, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            terms = self._terms(image, targets, weights)
-        return terms, tape.gradient(terms.total, image)

@@ -1,107 +1,141 @@
-"""L-BFGS and Adam on one flat vector; the caller evaluates, they move."""
+"""L-BFGS and Adam on an image; the caller evaluates, they move.
 
-import functools
+What an optimiser remembers is a value: `start` makes it, and `update` maps it to the next, inside a compiled step.
+"""
+
 import math
-from collections import deque
-from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol
 
 import tensorflow as tf
 
+from nstd.engine.curvature import BANDS, apply_initial, band_products
 from nstd.preset import Optimizer
 
-_SMALLEST_CURVATURE: Final = 1e-10
+_IMAGE: Final = tf.TensorSpec([1, None, None, 3])
+_SCALAR: Final = tf.TensorSpec([])
 
 
 class Mover(Protocol):
-    """Turns a gradient into the next point, and remembers what it needs for that."""
+    """Turns a gradient into the next image.
 
-    def update(self, point: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-        """Return the point after `point`; both are float32 vectors of the size given at construction."""
+    Attributes:
+        signature: of what it remembers, with open sizes.
+    """
+
+    signature: Any
+
+    def start(self, image: tf.Tensor, iterations: int) -> Any:  # noqa: ANN401  each has a memory of its own
+        """Return what is remembered before the first of so many updates of an image `[1, H, W, 3]`."""
+
+    def update(self, memory: Any, image: tf.Tensor, gradient: tf.Tensor) -> tuple[tf.Tensor, Any]:  # noqa: ANN401
+        """Return the image after `image`, and what is remembered then."""
 
 
 class Pair(NamedTuple):
-    """One step of the optimiser and what it did to the gradient; `inverse_curvature` is 1 / (step . change)."""
+    """One step of the optimiser and what it did to the gradient.
+
+    Attributes:
+        step: `[1, H, W, 3]`.
+        change: `[1, H, W, 3]`, of the gradient.
+        inverse_curvature: 1 / (step . change), or 0 for a pair that is passed over.
+        products: `[2, 3, BANDS]`, see `band_products`; zero for a pair that is passed over.
+    """
 
     step: tf.Tensor
     change: tf.Tensor
     inverse_curvature: tf.Tensor
+    products: tf.Tensor
 
 
-def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(a * b)
+class LbfgsMemory(NamedTuple):
+    """The last evaluation's image and gradient, and the last pairs, newest first."""
 
-
-def _two_loop(gradient: tf.Tensor, pairs: list[Pair], scale: tf.Tensor) -> tf.Tensor:
-    """Multiply `gradient` by the inverse Hessian that `pairs`, newest first, and `scale` times identity describe.
-
-    Reference:
-        Nocedal and Wright 2006, algorithm 7.4.
-    """
-    direction = gradient
-    alphas = []
-    for pair in pairs:
-        alphas.append(pair.inverse_curvature * _dot(pair.step, direction))
-        direction -= alphas[-1] * pair.change
-    direction *= scale
-    for pair, alpha in zip(reversed(pairs), reversed(alphas), strict=True):
-        beta = pair.inverse_curvature * _dot(pair.change, direction)
-        direction += (alpha - beta) * pair.step
-    return direction
-
-
-@functools.cache
-def _compiled_two_loop(history: int) -> Callable[[tf.Tensor, list[Pair], tf.Tensor], tf.Tensor]:
-    """Compile the two loops over `history` pairs, once for vectors of all sizes."""
-    vector, scalar = tf.TensorSpec([None]), tf.TensorSpec([])
-    # Without a signature, what TensorFlow remembers of each size is never forgotten.
-    signature = [vector, [Pair(vector, vector, scalar)] * history, scalar]
-    return cast("Callable[..., tf.Tensor]", tf.function(_two_loop, input_signature=signature, autograph=False))
+    image: tf.Tensor
+    gradient: tf.Tensor
+    pairs: tuple[Pair, ...]
 
 
 class Lbfgs:
     """Limited-memory BFGS with step length 1 and no line search.
 
-    The first step has length min(1, 1 / |g|_1); pairs whose curvature y.s is not positive are skipped.
+    The first step changes the pixels by one level in the root mean square. A pair whose curvature is not clearly
+    positive is passed over. Nothing depends on the loss's scale.
 
     Args:
-        size: number of elements of the vector.
-        history: how many pairs of step and gradient change are kept.
+        history: how many pairs are kept.
 
     Reference:
-        Liu and Nocedal 1989; the step rules are those of `torch.optim.LBFGS` with learning rate 1.
+        Liu and Nocedal 1989. Differs: the initial inverse Hessian, see `apply_initial`.
     """
 
-    def __init__(self, size: int, history: int = 20) -> None:
-        # A pair of zeros changes nothing, and with a constant number of pairs the two loops are compiled once.
-        nothing = Pair(tf.zeros([size]), tf.zeros([size]), tf.zeros([]))
-        self._pairs = deque([nothing] * history, maxlen=history)
-        self._scale = tf.constant(1.0)
-        self._two_loop = _compiled_two_loop(history)
-        self._previous: tuple[tf.Tensor, tf.Tensor] | None = None
+    _FIRST_STEP: Final = 1.0
+    _SMALLEST_COSINE: Final = 1e-6
+    _PAIRS_FOR_INITIAL: Final = 5
 
-    def update(self, point: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-        """Return the point after `point`."""
-        previous, self._previous = self._previous, (point, gradient)
-        if previous is None:
-            return point - gradient * tf.minimum(1.0, 1.0 / tf.reduce_sum(tf.abs(gradient)))
-        self._remember(point - previous[0], gradient - previous[1])
-        return point - self._two_loop(gradient, list(self._pairs), self._scale)
+    def __init__(self, history: int = 20) -> None:
+        self._history = history
+        pair = Pair(_IMAGE, _IMAGE, _SCALAR, tf.TensorSpec([2, 3, BANDS]))
+        self.signature = LbfgsMemory(_IMAGE, _IMAGE, (pair,) * history)
 
-    def _remember(self, step: tf.Tensor, change: tf.Tensor) -> None:
+    def start(self, image: tf.Tensor, iterations: int) -> LbfgsMemory:  # noqa: ARG002  as the protocol has it
+        """Return a memory of pairs that change nothing."""
+        nothing = tf.zeros_like(image)
+        pair = Pair(nothing, nothing, tf.zeros([]), tf.zeros([2, 3, BANDS]))
+        return LbfgsMemory(image, nothing, (pair,) * self._history)
+
+    def update(self, memory: LbfgsMemory, image: tf.Tensor, gradient: tf.Tensor) -> tuple[tf.Tensor, LbfgsMemory]:
+        """Return the image after `image`, and what is remembered then."""
+        pair = self._pair(image - memory.image, gradient - memory.gradient)
+        memory = LbfgsMemory(image, gradient, (pair, *memory.pairs[:-1]))
+        return image - self._direction(gradient, memory.pairs), memory
+
+    def _pair(self, step: tf.Tensor, change: tf.Tensor) -> Pair:
         curvature = _dot(step, change)
-        if curvature > _SMALLEST_CURVATURE:
-            self._pairs.appendleft(Pair(step, change, 1 / curvature))
-            self._scale = curvature / _dot(change, change)
+        accepted = curvature > self._SMALLEST_COSINE * tf.norm(step) * tf.norm(change)
+        products = tf.where(accepted, band_products(step, change), 0.0)
+        return Pair(step, change, tf.where(accepted, tf.math.reciprocal_no_nan(curvature), 0.0), products)
+
+    def _direction(self, gradient: tf.Tensor, pairs: tuple[Pair, ...]) -> tf.Tensor:
+        """Multiply the gradient by the inverse Hessian.
+
+        Reference:
+            Nocedal and Wright 2006, algorithm 7.4.
+        """
+        direction = gradient
+        alphas = []
+        for pair in pairs:
+            alphas.append(pair.inverse_curvature * _dot(pair.step, direction))
+            direction -= alphas[-1] * pair.change
+        direction = self._initial(direction, pairs)
+        for pair, alpha in zip(reversed(pairs), reversed(alphas), strict=True):
+            beta = pair.inverse_curvature * _dot(pair.change, direction)
+            direction += (alpha - beta) * pair.step
+        return direction
+
+    def _initial(self, direction: tf.Tensor, pairs: tuple[Pair, ...]) -> tf.Tensor:
+        products = tf.add_n([pair.products for pair in pairs[: self._PAIRS_FOR_INITIAL]])
+        root_mean_square = tf.sqrt(tf.reduce_mean(direction**2))
+        return tf.cond(
+            tf.reduce_any(products != 0),
+            lambda: apply_initial(direction, products),
+            lambda: self._FIRST_STEP * tf.math.divide_no_nan(direction, root_mean_square),
+        )
+
+
+class AdamMemory(NamedTuple):
+    """The gradient's running mean and mean square, the updates so far and in all."""
+
+    mean: tf.Tensor
+    square: tf.Tensor
+    updates: tf.Tensor
+    iterations: tf.Tensor
 
 
 class Adam:
     """Adam with a cosine-annealed learning rate, on the 0..255 scale of pixels.
 
     Args:
-        size: number of elements of the vector.
-        iterations: updates until the learning rate reaches zero.
-        learning_rate: the first update's length, in units of the vector.
+        learning_rate: the first update's length, in levels of 0..255.
 
     Reference:
         Kingma and Ba 2015, algorithm 1, with beta2 = 0.99; Loshchilov and Hutter 2017, eq. 5 without restarts.
@@ -111,24 +145,31 @@ class Adam:
     _BETA2: Final = 0.99
     _EPSILON: Final = 1e-8
 
-    def __init__(self, size: int, iterations: int, learning_rate: float = 10.0) -> None:
-        self._mean = tf.zeros([size])
-        self._square = tf.zeros([size])
-        self._iterations = iterations
+    def __init__(self, learning_rate: float = 10.0) -> None:
         self._learning_rate = learning_rate
-        self._updates = 0
+        self.signature = AdamMemory(_IMAGE, _IMAGE, _SCALAR, _SCALAR)
 
-    def update(self, point: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-        """Return the point after `point`."""
-        annealed = self._learning_rate * 0.5 * (1 + math.cos(math.pi * self._updates / self._iterations))
-        self._updates += 1
-        self._mean = self._BETA1 * self._mean + (1 - self._BETA1) * gradient
-        self._square = self._BETA2 * self._square + (1 - self._BETA2) * gradient**2
-        mean = self._mean / (1 - self._BETA1**self._updates)
-        square = self._square / (1 - self._BETA2**self._updates)
-        return point - annealed * mean / (tf.sqrt(square) + self._EPSILON)
+    def start(self, image: tf.Tensor, iterations: int) -> AdamMemory:
+        """Return a memory of nothing."""
+        nothing = tf.zeros_like(image)
+        return AdamMemory(nothing, nothing, tf.zeros([]), tf.constant(float(iterations)))
+
+    def update(self, memory: AdamMemory, image: tf.Tensor, gradient: tf.Tensor) -> tuple[tf.Tensor, AdamMemory]:
+        """Return the image after `image`, and what is remembered then."""
+        annealed = self._learning_rate * 0.5 * (1 + tf.cos(math.pi * memory.updates / memory.iterations))
+        updates = memory.updates + 1
+        mean = self._BETA1 * memory.mean + (1 - self._BETA1) * gradient
+        square = self._BETA2 * memory.square + (1 - self._BETA2) * gradient**2
+        unbiased_mean = mean / (1 - self._BETA1**updates)
+        unbiased_square = square / (1 - self._BETA2**updates)
+        moved = image - annealed * unbiased_mean / (tf.sqrt(unbiased_square) + self._EPSILON)
+        return moved, AdamMemory(mean, square, updates, memory.iterations)
 
 
-def make_mover(optimizer: Optimizer, size: int, iterations: int) -> Mover:
-    """Build the chosen optimiser for a vector of `size` elements."""
-    return Lbfgs(size) if optimizer is Optimizer.LBFGS else Adam(size, iterations)
+def make_mover(optimizer: Optimizer) -> Mover:
+    """Build the chosen optimiser."""
+    return Lbfgs() if optimizer is Optimizer.LBFGS else Adam()
+
+
+def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(a * b)

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from nstd.engine.objective import Objective, Targets
-from nstd.engine.optimizers import make_mover
+from nstd.engine.descent import Descent
+from nstd.engine.objective import Targets
 from nstd.engine.pixels import deprocess, preprocess
 from nstd.errors import EngineError
 from nstd.images.resize import fitted_size, resize_image, same_pixels_size
@@ -49,7 +49,7 @@ class Transfer:
     Iterate over `steps()`; whoever stops iterating stops the painting. Afterwards the attributes hold the result.
 
     Args:
-        objective: built for the layers of `settings`.
+        descent: built for the layers and the optimiser of `settings`.
         content: `[H, W, 3]` float32, RGB, 0..255; the result has its size.
         styles: style images of any size, in the same form, each with its share in the statistics.
         settings: how to paint.
@@ -57,7 +57,6 @@ class Transfer:
 
     Attributes:
         best: the picture with the last level's lowest total loss, `[H, W, 3]` float32, RGB, 0..255.
-        last: the picture of the last step, in the same form.
         loss: summary of the last level.
         levels: what happened on each finished level.
         style_seconds: time spent on the style images' statistics.
@@ -67,18 +66,18 @@ class Transfer:
     """
 
     best: Picture
-    last: Picture
     loss: LossSummary
 
     def __init__(
         self,
-        objective: Objective,
+        descent: Descent,
         content: Picture,
         styles: Sequence[tuple[Picture, float]],
         settings: TransferSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._objective = objective
+        self._descent = descent
+        self._objective = descent.objective
         self._content = content
         self._styles = styles
         self._settings = settings
@@ -107,21 +106,14 @@ class Transfer:
         started = self._clock()
         targets = self._targets(_with_margin(content))
         weights = self._objective.weights(self._settings)
-        image = preprocess(_with_margin(start))
-        best, least = image, math.inf
-        mover = make_mover(self._settings.optimizer, int(tf.size(image)), iterations)
+        canvas = self._descent.start(preprocess(_with_margin(start)), iterations)
         history: list[Losses] = []
         for step in range(iterations + 1):
-            terms, gradient = self._objective.evaluate(image, targets, weights)
+            canvas, terms = self._descent.step(canvas, targets, weights)
             losses = _finite(self._objective.losses(step, terms))
-            if losses.total < least:
-                best, least = image, losses.total
             history.append(losses)
             yield losses
-            if step < iterations:
-                moved = mover.update(tf.reshape(image, [-1]), tf.reshape(gradient, [-1]))
-                image = tf.reshape(moved, image.shape)
-        self.best, self.last = (_without_margin(deprocess(x)) for x in (best, image))
+        self.best = _without_margin(deprocess(canvas.best))
         self._conclude(content, history, self._clock() - started)
 
     def _conclude(self, content: Picture, history: list[Losses], seconds: float) -> None:
@@ -134,7 +126,7 @@ class Transfer:
         started = self._clock()
         grams = self._style_targets(content.shape[0] * content.shape[1])
         self.style_seconds += self._clock() - started
-        return Targets(self._objective.targets(preprocess(content)).content, grams)
+        return Targets(self._objective.content_targets(preprocess(content)), grams)
 
     def _style_targets(self, pixels: int) -> list[tf.Tensor]:
         """Average the style images' Gram matrices, each taken at the generated image's number of pixels."""
@@ -142,7 +134,7 @@ class Transfer:
         grams_by_style = []
         for style, _ in self._styles:
             size = same_pixels_size(*_size(style), pixels)
-            grams_by_style.append(self._objective.targets(preprocess(resize_image(style, *size))).style)
+            grams_by_style.append(self._objective.style_targets(preprocess(resize_image(style, *size))))
         return [
             tf.add_n([gram * share for gram, share in zip(grams, shares / shares.sum(), strict=True)])
             for grams in zip(*grams_by_style, strict=True)

@@ -1,0 +1,54 @@
+"""One step of the optimisation as one compiled call: evaluation, best image so far, next image."""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from nstd.engine.compiled import compiled
+from nstd.engine.objective import Objective, Targets, Terms, TermWeights
+from nstd.engine.optimizers import make_mover
+from nstd.preset import Optimizer
+
+_IMAGE = tf.TensorSpec([1, None, None, 3])
+
+
+class Canvas(NamedTuple):
+    """A picture in the making: all that a step needs and leaves, as tensors on the device.
+
+    Attributes:
+        image: `[1, H, W, 3]`, to be evaluated next.
+        best: the evaluated image with the lowest total loss, in the same form.
+        least: that loss.
+        memory: the optimiser's.
+    """
+
+    image: tf.Tensor
+    best: tf.Tensor
+    least: tf.Tensor
+    memory: Any
+
+
+class Descent:
+    """The compiled step for one objective and one optimiser; it serves images of all sizes."""
+
+    def __init__(self, objective: Objective, optimizer: Optimizer) -> None:
+        self.objective = objective
+        self._mover = make_mover(optimizer)
+        canvas = Canvas(_IMAGE, _IMAGE, tf.TensorSpec([]), self._mover.signature)
+        self._compiled = compiled(self._step, (canvas, *objective.signature[1:]))
+
+    def start(self, image: tf.Tensor, iterations: int) -> Canvas:
+        """Return the canvas before the first of so many steps, which is `image`."""
+        return Canvas(image, image, tf.constant(float("inf")), self._mover.start(image, iterations))
+
+    def step(self, canvas: Canvas, targets: Targets, weights: TermWeights) -> tuple[Canvas, Terms]:
+        """Evaluate the canvas' image and move it; return the next canvas and the evaluation's terms."""
+        canvas, terms = self._compiled(canvas, targets, weights)
+        return canvas, terms
+
+    def _step(self, canvas: Canvas, targets: Targets, weights: TermWeights) -> tuple[Canvas, Terms]:
+        terms, gradient = self.objective.evaluate(canvas.image, targets, weights)
+        is_best = terms.total < canvas.least
+        best = tf.cond(is_best, lambda: canvas.image, lambda: canvas.best)
+        moved, memory = self._mover.update(canvas.memory, canvas.image, gradient)
+        return Canvas(moved, best, tf.where(is_best, terms.total, canvas.least), memory), terms
