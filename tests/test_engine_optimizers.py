@@ -104,7 +104,7 @@ def test_lbfgs_passes_over_pairs_of_negative_curvature():
 
 
 def test_lbfgs_direction_is_the_dense_bfgs_update():
-    """Nocedal and Wright 2006, eq. 6.17, from what a single pixel begins with: a matrix diagonal in opponent colours."""
+    """Nocedal and Wright 2006, eq. 6.17, from what one pixel begins with: a matrix diagonal in opponent colours."""
     hessian = np.diag([1.0, 2.0, 5.0])
     points = path(Lbfgs(history=3), lambda x: 0.5 * tf.reduce_sum(np.diag(hessian) * x**2), image_of(3, -2, 1), 4)
     steps = np.diff(points[:4], axis=0).astype(float)
