@@ -7,6 +7,7 @@ import tensorflow as tf
 from nstd.engine.compiled import compiled
 from nstd.engine.objective import Objective, Targets, Terms, TermWeights
 from nstd.engine.optimizers import make_mover
+from nstd.engine.pixels import within_range
 from nstd.preset import Optimizer
 
 _IMAGE = tf.TensorSpec([1, None, None, 3])
@@ -29,7 +30,10 @@ class Canvas(NamedTuple):
 
 
 class Descent:
-    """The compiled step for one objective and one optimiser; it serves images of all sizes."""
+    """The compiled step for one objective and one optimiser; it serves images of all sizes.
+
+    Pixels are held within what a file can store: clipped only at the end, a picture has up to a third more loss.
+    """
 
     def __init__(self, objective: Objective, optimizer: Optimizer) -> None:
         self.objective = objective
@@ -51,4 +55,4 @@ class Descent:
         is_best = terms.total < canvas.least
         best = tf.cond(is_best, lambda: canvas.image, lambda: canvas.best)
         moved, memory = self._mover.update(canvas.memory, canvas.image, gradient)
-        return Canvas(moved, best, tf.where(is_best, terms.total, canvas.least), memory), terms
+        return Canvas(within_range(moved), best, tf.where(is_best, terms.total, canvas.least), memory), terms

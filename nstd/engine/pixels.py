@@ -22,6 +22,11 @@ def preprocess(image: NDArray[np.float32]) -> tf.Tensor:
     return tf.constant(image[np.newaxis, :, :, ::-1] - MEAN_BGR)
 
 
+def within_range(tensor: tf.Tensor) -> tf.Tensor:
+    """Clip the network's input, `[1, H, W, 3]`, to the pixels that a file can store."""
+    return tf.clip_by_value(tensor, -MEAN_BGR, 255 - MEAN_BGR)
+
+
 def deprocess(tensor: tf.Tensor) -> NDArray[np.float32]:
     """Turn the network's input back into an RGB picture; what left the range is clipped.
 
