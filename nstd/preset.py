@@ -38,6 +38,20 @@ class Optimizer(StrEnum):
     ADAM = "adam"
 
 
+class StyleStatistics(StrEnum):
+    """What is compared of the style's features."""
+
+    GRAM = "gram"
+    WASSERSTEIN = "wasserstein"
+
+
+class Padding(StrEnum):
+    """What the network sees beyond the picture's border."""
+
+    MIRROR = "mirror"
+    ZERO = "zero"
+
+
 class OutputFormat(StrEnum):
     """File formats of the published picture."""
 
@@ -97,9 +111,11 @@ class TransferSettings(Record):
         levels: sizes of the coarse-to-fine pyramid, as fractions of the result's size; ascending, last is 1.
         content_layers: weight of each layer in the content loss.
         style_layers: weight of each layer in the style loss.
+        style_statistics: what is compared of the features of the style layers.
         content_weight: factor of the content loss.
         style_weight: factor of the style loss.
         tv_weight: factor of the total variation loss; smooths.
+        padding: what the network sees beyond the picture's border.
         init: what the generated image starts from.
         seed: of the noise, for `init: noise`.
         optimizer: how the gradient moves the pixels.
@@ -113,9 +129,11 @@ class TransferSettings(Record):
     ] = (0.5, 1)
     content_layers: LayerWeights = {"block4_conv2": 1}
     style_layers: LayerWeights = dict(_STYLE_LAYERS)
+    style_statistics: StyleStatistics = StyleStatistics.GRAM
     content_weight: NonNegativeFloat = 1
     style_weight: PositiveFloat = 1
     tv_weight: NonNegativeFloat = 0
+    padding: Padding = Padding.MIRROR
     init: Init = Init.CONTENT
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     optimizer: Optimizer = Optimizer.LBFGS

@@ -3,7 +3,7 @@ import pytest
 
 from nstd.engine.descent import Descent
 from nstd.engine.objective import Objective, Targets
-from nstd.engine.pixels import preprocess, within_range
+from nstd.engine.pixels import MEAN_BGR, preprocess, within_range
 from nstd.preset import Optimizer, TransferSettings
 
 
@@ -13,7 +13,8 @@ def steps(engine, picture, request):
     settings = TransferSettings()
     descent = Descent(Objective(engine._extractor, settings), request.param)  # noqa: SLF001  to load the network once
     content, style = (preprocess(picture(name, 64)) for name in ("photos/astronaut.jpg", "styles/swirls.jpg"))
-    targets = Targets(descent.objective.content_targets(content), descent.objective.style_targets(style))
+    statistics = descent.objective.style_statistics(style)
+    targets = Targets(descent.objective.content_targets(content), descent.objective.style_targets([statistics], [1.0]))
     canvas, evaluated = descent.start(content, 12), []
     for _ in range(12):
         image = canvas.image.numpy()
@@ -30,8 +31,7 @@ def test_canvas_keeps_the_image_of_the_least_loss(steps):
 
 
 def test_pixels_stay_within_what_a_file_can_store(steps):
-    """Some of this black and white photo's pixels are at the limits from the start, and are pushed on."""
     evaluated, canvas = steps
     for image in (canvas.image.numpy(), *(image for image, _ in evaluated[1:])):
         np.testing.assert_array_equal(within_range(image), image)
-    assert not np.array_equal(evaluated[-1][0], canvas.image)
+    assert (canvas.image.numpy() == -MEAN_BGR).any(), "some are held"

@@ -7,7 +7,7 @@ from nstd.engine.compiled import compiled
 from nstd.engine.extractor import Extractor
 from nstd.engine.objective import Objective, Targets
 from nstd.engine.pixels import preprocess
-from nstd.preset import Network, TransferSettings, layer_names
+from nstd.preset import Network, StyleStatistics, TransferSettings, layer_names
 
 SETTINGS = TransferSettings(
     content_layers={"block2_conv2": 1, "block4_conv2": 0.5}, content_weight=2, style_weight=3, tv_weight=0.1
@@ -24,10 +24,15 @@ def objective(extractor) -> Objective:
     return Objective(extractor, SETTINGS)
 
 
+def targets_of(objective: Objective, content: tf.Tensor, style: tf.Tensor) -> Targets:
+    statistics = objective.style_statistics(style)
+    return Targets(objective.content_targets(content), objective.style_targets([statistics], [1.0]))
+
+
 @pytest.fixture(scope="module")
 def targets(objective, picture) -> Targets:
     content, style = (preprocess(picture(name, 64)) for name in ("photos/chelsea.jpg", "styles/swirls.jpg"))
-    return Targets(objective.content_targets(content), objective.style_targets(style))
+    return targets_of(objective, content, style)
 
 
 @pytest.fixture
@@ -121,6 +126,23 @@ def test_steps_are_shared_by_settings_with_the_same_layers(engine, picture):
     )
     assert first is second
     assert first is not other
+
+
+def test_objectives_are_not_shared_by_kinds_of_statistics():
+    kinds = [Objective.structure(TransferSettings(style_statistics=kind)) for kind in StyleStatistics]
+    assert len(set(kinds)) == len(kinds)
+
+
+def test_wasserstein_gradient_agrees_with_finite_differences(extractor, picture, image):
+    settings = SETTINGS.model_copy(update={"style_statistics": StyleStatistics.WASSERSTEIN})
+    objective = Objective(extractor, settings)
+    content, style = (preprocess(picture(name, 64)) for name in ("photos/chelsea.jpg", "styles/swirls.jpg"))
+    targets, factors = targets_of(objective, content, style), objective.weights(settings)
+    _, gradient = objective.evaluate(image, targets, factors)
+    unit = gradient / tf.norm(gradient)
+    # The step is long because the loss is computed to some 1e-5 of itself.
+    ahead, behind = (objective.evaluate(image + step * unit, targets, factors)[0].total for step in (4.0, -4.0))
+    assert float(ahead - behind) / 8 == pytest.approx(float(tf.norm(gradient)), rel=2e-2)
 
 
 def test_bfloat16_gives_nearly_the_same_loss(weights, objective, targets, image):

@@ -6,9 +6,10 @@ import pytest
 
 from nstd.engine.transfer import Transfer
 from nstd.errors import EngineError
-from nstd.preset import Init, Optimizer, TransferSettings
+from nstd.preset import Init, Optimizer, Padding, StyleStatistics, TransferSettings
 
 QUICK = {"levels": (1,), "iterations": (3,)}
+MANY = {"levels": (1,), "iterations": (40,)}
 
 
 @pytest.fixture
@@ -31,6 +32,13 @@ def test_a_real_pair_loses_nine_tenths_of_its_loss(engine, pair, optimizer, iter
     assert transfer.best.shape == pair[0].shape
     assert transfer.best.dtype == np.float32
     assert np.ptp(transfer.best) > 100
+
+
+def test_a_real_pair_loses_most_of_its_wasserstein_loss(engine, pair):
+    transfer = paint(engine, pair, style_statistics=StyleStatistics.WASSERSTEIN, style_weight=20, **MANY)
+    first, best = transfer.levels[0].history[0], transfer.levels[0].history[transfer.loss.best_step]
+    assert transfer.loss.initial / transfer.loss.best > 5
+    assert all(best.style[layer] < first.style[layer] / 4 for layer in first.style)
 
 
 def test_picture_keeps_the_photo_and_takes_the_styles_colours(engine, pair, picture):
@@ -88,19 +96,22 @@ def test_noise_follows_the_seed(engine, pair):
     assert np.abs(pictures[0] - pictures[2]).mean() > 10
 
 
-@pytest.mark.parametrize("optimizer", list(Optimizer))
-def test_two_runs_give_the_same_bytes(engine, pair, optimizer):
-    first, second = (paint(engine, pair, optimizer=optimizer, levels=(0.5, 1), iterations=(4,)).best for _ in range(2))
+@pytest.mark.parametrize(
+    "settings", [{"optimizer": o} for o in Optimizer] + [{"style_statistics": StyleStatistics.WASSERSTEIN}]
+)
+def test_two_runs_give_the_same_bytes(engine, pair, settings):
+    first, second = (paint(engine, pair, levels=(0.5, 1), iterations=(4,), **settings).best for _ in range(2))
     assert first.tobytes() == second.tobytes()
 
 
-def test_several_styles_are_mixed_by_weight(engine, picture):
+@pytest.mark.parametrize("kind", list(StyleStatistics))
+def test_several_styles_are_mixed_by_weight(engine, picture, kind):
     photo, swirls, glass = (
         picture(name, 64) for name in ("photos/coffee.jpg", "styles/swirls.jpg", "styles/glass.jpg")
     )
 
     def style_loss(*styles):
-        losses = paint(engine, (photo, styles), **QUICK).levels[0].history[0]
+        losses = paint(engine, (photo, styles), style_statistics=kind, **QUICK).levels[0].history[0]
         return np.array(list(losses.style.values()))
 
     alone = style_loss((swirls, 1.0))
@@ -115,6 +126,21 @@ def test_whoever_stops_iterating_stops_the_painting(engine, pair):
     transfer = engine.transfer(*pair, TransferSettings(levels=(1,), iterations=(1000,)))
     assert [step.number for step in itertools.islice(transfer.steps(), 3)] == [1, 2, 3]
     assert transfer.levels == []
+
+
+def test_zeros_beyond_the_border_are_painted_as_a_frame(engine, picture):
+    """What `padding: mirror` is for: the outermost pixels have another colour than those beside them."""
+    pair = picture("photos/coffee.jpg", 128), [(picture("styles/swirls.jpg", 128), 1.0)]
+
+    def ring(image, depth):
+        inner = image[depth : len(image) - depth, depth : image.shape[1] - depth]
+        return np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]]).mean()
+
+    def edge(padding: Padding) -> float:
+        best = paint(engine, pair, levels=(1,), iterations=(30,), padding=padding).best
+        return abs(ring(best, 0) - ring(best, 3))
+
+    assert edge(Padding.ZERO) > 2 * edge(Padding.MIRROR)
 
 
 def test_no_frame_is_painted_at_the_border(engine):

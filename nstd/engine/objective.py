@@ -1,16 +1,20 @@
 """The loss and its gradient, for images of all sizes."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from nstd.engine.compiled import compiled
 from nstd.engine.extractor import Extractor
-from nstd.engine.losses import content_loss, gram_matrix, style_loss, total_variation_loss
+from nstd.engine.losses import content_loss, total_variation_loss
+from nstd.engine.statistics import KINDS
 from nstd.job import Losses
-from nstd.preset import TransferSettings
+from nstd.preset import StyleStatistics, TransferSettings
 
 _ANY_SIZE = tf.TensorSpec([1, None, None, 3], tf.float32)
+
+Structure = tuple[tuple[str, ...], tuple[str, ...], StyleStatistics, bool]
 
 
 class Targets(NamedTuple):
@@ -18,11 +22,11 @@ class Targets(NamedTuple):
 
     Attributes:
         content: one `[1, h, w, C]` float32 tensor a content layer.
-        style: one `[C, C]` float32 Gram matrix a style layer.
+        style: one target a style layer, of the kind of statistics that the settings name.
     """
 
     content: list[tf.Tensor]
-    style: list[tf.Tensor]
+    style: list[Any]
 
 
 class TermWeights(NamedTuple):
@@ -53,29 +57,38 @@ class Objective:
 
     Attributes:
         content_targets: maps an image `[1, H, W, 3]` to `Targets.content`.
-        style_targets: maps one to `Targets.style`.
+        style_statistics: maps one to raw statistics, of which `style_targets` makes `Targets.style`.
 
     Reference:
         Gatys et al. 2016, eq. 7. Differs: a total variation term beside content and style.
     """
 
     def __init__(self, extractor: Extractor, settings: TransferSettings) -> None:
-        self._content_layers, self._style_layers, self._has_tv = self.structure(settings)
+        self._content_layers, self._style_layers, statistics, self._has_tv = self.structure(settings)
+        self._statistics = KINDS[statistics]
         self._layers = tuple(dict.fromkeys(self._content_layers + self._style_layers))
         self._model = extractor.cut(self._layers)
         self.content_targets = compiled(self._content_targets, [_ANY_SIZE])
-        self.style_targets = compiled(self._style_targets, [_ANY_SIZE])
+        self.style_statistics = compiled(self._style_statistics, [_ANY_SIZE])
 
     @staticmethod
-    def structure(settings: TransferSettings) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    def structure(settings: TransferSettings) -> Structure:
         """Return what an objective is made for; settings that share it can share the objective."""
-        return tuple(sorted(settings.content_layers)), tuple(sorted(settings.style_layers)), settings.tv_weight > 0
+        layers = tuple(sorted(settings.content_layers)), tuple(sorted(settings.style_layers))
+        return *layers, settings.style_statistics, settings.tv_weight > 0
 
     def weights(self, settings: TransferSettings) -> TermWeights:
         """Gather the factors of `settings`, whose layers are this objective's."""
         content = [settings.content_weight * settings.content_layers[name] for name in self._content_layers]
         style = [settings.style_weight * settings.style_layers[name] for name in self._style_layers]
         return TermWeights(*(tf.constant(x, tf.float32) for x in (content, style, settings.tv_weight)))
+
+    def style_targets(self, statistics: Sequence[list[Any]], shares: Sequence[float]) -> list[Any]:
+        """Average the raw statistics of several style images, with shares that sum to 1, and make targets of them."""
+        mean = tf.nest.map_structure(
+            lambda *values: tf.add_n([value * share for value, share in zip(values, shares, strict=True)]), *statistics
+        )
+        return [self._statistics.target(layer) for layer in mean]
 
     def losses(self, step: int, terms: Terms) -> Losses:
         """Bring the terms of an evaluation to the host, with their layers' names."""
@@ -93,7 +106,7 @@ class Objective:
         """The arguments of `evaluate`, with open sizes, so that one graph serves every picture."""
         channels = {name: self._model.get_layer(name).filters for name in self._layers}
         content = [tf.TensorSpec([1, None, None, channels[name]]) for name in self._content_layers]
-        style = [tf.TensorSpec([channels[name]] * 2) for name in self._style_layers]
+        style = [self._statistics.target_spec(channels[name]) for name in self._style_layers]
         factors = TermWeights(tf.TensorSpec([len(content)]), tf.TensorSpec([len(style)]), tf.TensorSpec([]))
         return _ANY_SIZE, Targets(content, style), factors
 
@@ -111,15 +124,16 @@ class Objective:
         features = self._features(image)
         return [tf.cast(features[name], tf.float32) for name in self._content_layers]
 
-    def _style_targets(self, image: tf.Tensor) -> list[tf.Tensor]:
+    def _style_statistics(self, image: tf.Tensor) -> list[Any]:
         features = self._features(image)
-        return [gram_matrix(features[name]) for name in self._style_layers]
+        return [self._statistics.measure(features[name]) for name in self._style_layers]
 
     def _terms(self, image: tf.Tensor, targets: Targets, weights: TermWeights) -> Terms:
         features = self._features(image)
         content = [content_loss(features[n], t) for n, t in zip(self._content_layers, targets.content, strict=True)]
-        grams = [gram_matrix(features[name]) for name in self._style_layers]
-        style = weights.style * tf.stack([style_loss(g, t) for g, t in zip(grams, targets.style, strict=True)])
+        statistics = [self._statistics.measure(features[name]) for name in self._style_layers]
+        losses = [self._statistics.loss(s, t) for s, t in zip(statistics, targets.style, strict=True)]
+        style = weights.style * tf.stack(losses)
         weighted_content = tf.reduce_sum(weights.content * tf.stack(content))
         tv = weights.tv * total_variation_loss(image) if self._has_tv else tf.constant(0.0)
         return Terms(weighted_content + tf.reduce_sum(style) + tv, weighted_content, style, tv)

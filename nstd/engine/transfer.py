@@ -3,10 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from nstd.engine.descent import Descent
@@ -15,12 +14,13 @@ from nstd.engine.pixels import deprocess, preprocess
 from nstd.errors import EngineError
 from nstd.images.resize import fitted_size, resize_image, same_pixels_size
 from nstd.job import LevelLog, Losses, LossSummary
-from nstd.preset import Init, TransferSettings
+from nstd.preset import Init, Padding, TransferSettings
 
 MARGIN_PX: Final = 16
 """The network pads with zeros, which it sees as a grey edge, and the optimiser paints that as a frame.
 
-So every level is painted with its border mirrored outwards by this much, and the margin is cut off.
+So, with `padding: mirror`, every level is painted with its border mirrored outwards by this much, and the margin is
+cut off.
 """
 
 Picture = NDArray[np.float32]
@@ -104,16 +104,17 @@ class Transfer:
 
     def _paint_level(self, content: Picture, start: Picture, iterations: int) -> Iterator[Losses]:
         started = self._clock()
-        targets = self._targets(_with_margin(content))
+        margin = MARGIN_PX if self._settings.padding is Padding.MIRROR else 0
+        targets = self._targets(_with_margin(content, margin))
         weights = self._objective.weights(self._settings)
-        canvas = self._descent.start(preprocess(_with_margin(start)), iterations)
+        canvas = self._descent.start(preprocess(_with_margin(start, margin)), iterations)
         history: list[Losses] = []
         for step in range(iterations + 1):
             canvas, terms = self._descent.step(canvas, targets, weights)
             losses = _finite(self._objective.losses(step, terms))
             history.append(losses)
             yield losses
-        self.best = _without_margin(deprocess(canvas.best))
+        self.best = _without_margin(deprocess(canvas.best), margin)
         self._conclude(content, history, self._clock() - started)
 
     def _conclude(self, content: Picture, history: list[Losses], seconds: float) -> None:
@@ -124,21 +125,18 @@ class Transfer:
 
     def _targets(self, content: Picture) -> Targets:
         started = self._clock()
-        grams = self._style_targets(content.shape[0] * content.shape[1])
+        style = self._style_targets(content.shape[0] * content.shape[1])
         self.style_seconds += self._clock() - started
-        return Targets(self._objective.content_targets(preprocess(content)), grams)
+        return Targets(self._objective.content_targets(preprocess(content)), style)
 
-    def _style_targets(self, pixels: int) -> list[tf.Tensor]:
-        """Average the style images' Gram matrices, each taken at the generated image's number of pixels."""
+    def _style_targets(self, pixels: int) -> list[Any]:
+        """Average the style images' statistics, each taken at the generated image's number of pixels."""
         shares = np.array([share for _, share in self._styles])
-        grams_by_style = []
+        statistics = []
         for style, _ in self._styles:
             size = same_pixels_size(*_size(style), pixels)
-            grams_by_style.append(self._objective.style_targets(preprocess(resize_image(style, *size))))
-        return [
-            tf.add_n([gram * share for gram, share in zip(grams, shares / shares.sum(), strict=True)])
-            for grams in zip(*grams_by_style, strict=True)
-        ]
+            statistics.append(self._objective.style_statistics(preprocess(resize_image(style, *size))))
+        return self._objective.style_targets(statistics, shares / shares.sum())
 
     def _start(self, content: Picture) -> Picture:
         match self._settings.init:
@@ -168,12 +166,13 @@ def _scaled(image: Picture, fraction: float) -> Picture:
     return resize_image(image, *fitted_size(width, height, round(max(width, height) * fraction)))
 
 
-def _with_margin(image: Picture) -> Picture:
-    return np.pad(image, ((MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX), (0, 0)), mode="symmetric")
+def _with_margin(image: Picture, margin: int) -> Picture:
+    return np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric")
 
 
-def _without_margin(image: Picture) -> Picture:
-    return np.ascontiguousarray(image[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
+def _without_margin(image: Picture, margin: int) -> Picture:
+    height, width, _ = image.shape
+    return np.ascontiguousarray(image[margin : height - margin, margin : width - margin])
 
 
 def _covering(image: Picture, width: int, height: int) -> Picture:
