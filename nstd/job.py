@@ -116,13 +116,19 @@ class StyleFacts(ImageFacts):
 
 
 class EngineFacts(Record):
-    """What computed the picture."""
+    """What computed the picture.
+
+    Attributes:
+        precision: arithmetic of the network's convolutions.
+        precision_reason: why it is that, for a person.
+    """
 
     network: Network
     weights_source: str
     weights_sha256: Sha256
     device: str
     precision: str
+    precision_reason: str
     nstd_version: str
     tensorflow_version: str
 

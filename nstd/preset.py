@@ -52,6 +52,14 @@ class Padding(StrEnum):
     ZERO = "zero"
 
 
+class Pooling(StrEnum):
+    """What halves the features between the network's blocks."""
+
+    MAX = "max"
+    AVERAGE = "average"
+    L2 = "l2"
+
+
 class OutputFormat(StrEnum):
     """File formats of the published picture."""
 
@@ -112,6 +120,7 @@ class TransferSettings(Record):
         content_layers: weight of each layer in the content loss.
         style_layers: weight of each layer in the style loss.
         style_statistics: what is compared of the features of the style layers.
+        pooling: what halves the features between the network's blocks.
         content_weight: factor of the content loss.
         style_weight: factor of the style loss.
         tv_weight: factor of the total variation loss; smooths.
@@ -130,6 +139,7 @@ class TransferSettings(Record):
     content_layers: LayerWeights = {"block4_conv2": 1}
     style_layers: LayerWeights = dict(_STYLE_LAYERS)
     style_statistics: StyleStatistics = StyleStatistics.GRAM
+    pooling: Pooling = Pooling.MAX
     content_weight: NonNegativeFloat = 1
     style_weight: PositiveFloat = 1
     tv_weight: NonNegativeFloat = 0

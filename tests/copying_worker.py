@@ -30,6 +30,7 @@ FACTS = {
     "weights_sha256": "0" * 64,
     "device": "cpu",
     "precision": "float32",
+    "precision_reason": "it only copies",
     "nstd_version": "0",
     "tensorflow_version": "0",
 }

@@ -160,6 +160,7 @@ def result_log(claimed: ClaimedJob, finished_at: str) -> ResultLog:
                 "weights_sha256": "0" * 64,
                 "device": "cpu",
                 "precision": "float32",
+                "precision_reason": "it only copies",
                 "nstd_version": "0",
                 "tensorflow_version": "0",
             },

@@ -12,8 +12,8 @@ from nstd.errors import ConfigError
 from nstd.preset import Init, Network, Preset, StyleImage, layer_names
 
 KNOWN_OF_A_PRESET = (
-    "known are: levels, content_layers, style_layers, style_statistics, content_weight, style_weight, tv_weight, "
-    "padding, init, seed, optimizer, iterations, styles, size_px, format, jpeg_quality"
+    "known are: levels, content_layers, style_layers, style_statistics, pooling, content_weight, style_weight, "
+    "tv_weight, padding, init, seed, optimizer, iterations, styles, size_px, format, jpeg_quality"
 )
 
 PYDANTICS_WORDS = re.compile("Input should|is not valid|valid (dictionary|tuple|string|integer)")

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from nstd.config.settings import EngineSettings, Precision
@@ -6,28 +8,94 @@ from nstd.errors import ConfigError
 
 
 @pytest.mark.parametrize(
-    ("cpuinfo", "precision"),
+    ("cpuinfo", "precision", "reason"),
     [
-        ("processor: 0\nflags\t\t: fpu sse avx512_bf16 ht\n", Precision.BFLOAT16),
-        ("processor: 0\nflags\t\t: fpu amx_bf16\n", Precision.BFLOAT16),
-        ("processor: 0\nflags\t\t: fpu sse avx2 not_avx512_bf16\n", Precision.FLOAT32),
-        ("Features : fp asimd\n", Precision.FLOAT32),
+        ("flags\t\t: fpu sse avx512_bf16 ht\n", Precision.BFLOAT16, "the CPU has avx512_bf16"),
+        ("flags\t\t: fpu amx_bf16\n", Precision.BFLOAT16, "the CPU has amx_bf16"),
+        ("flags\t\t: avx2 not_avx512_bf16\n", Precision.FLOAT32, "the CPU has no avx512_bf16 or amx_bf16"),
+        ("Features : fp asimd\n", Precision.FLOAT32, "the CPU has no avx512_bf16 or amx_bf16"),
     ],
 )
-def test_precision_follows_what_the_processor_is_fast_at(tmp_path, cpuinfo, precision):
-    (tmp_path / "cpuinfo").write_text(cpuinfo)
-    assert claim_device(EngineSettings(device="cpu"), tmp_path / "cpuinfo").precision is precision
+def test_precision_follows_what_the_processor_is_fast_at(tmp_path, cpuinfo, precision, reason):
+    (tmp_path / "cpuinfo").write_text("processor: 0\n" + cpuinfo)
+    assert claim_device(EngineSettings(device="cpu"), tmp_path / "cpuinfo") == ("cpu", precision, reason)
 
 
 def test_unknown_processor_computes_in_float32(tmp_path):
-    assert claim_device(EngineSettings(device="cpu"), tmp_path / "missing").precision is Precision.FLOAT32
+    missing = tmp_path / "missing"
+    found = claim_device(EngineSettings(device="cpu"), missing)
+    assert found == ("cpu", Precision.FLOAT32, f"{missing} cannot be read")
 
 
 def test_chosen_precision_is_kept(tmp_path):
     settings = EngineSettings(device="cpu", precision=Precision.BFLOAT16)
-    assert claim_device(settings, tmp_path / "missing") == ("cpu", Precision.BFLOAT16)
+    assert claim_device(settings, tmp_path / "missing") == ("cpu", Precision.BFLOAT16, "set in the config")
 
 
 def test_missing_gpu_is_the_operators_fault():
     with pytest.raises(ConfigError, match=r"engine\.device: got gpu:99, but TensorFlow finds (no|\d+) GPU here"):
         claim_device(EngineSettings(device="gpu:99"))
+
+
+class Machine:
+    """What TensorFlow would say of a machine with two GPUs, and what it was asked to do."""
+
+    def __init__(self, **details: object) -> None:
+        self.visible, self.limits, self.grows = ["a", "b"], {}, set()
+        self.LogicalDeviceConfiguration = lambda *, memory_limit: memory_limit
+        self.experimental = SimpleNamespace(
+            get_device_details=lambda _gpu: details,
+            get_memory_growth=lambda gpu: gpu in self.grows,
+            set_memory_growth=self._set_memory_growth,
+        )
+
+    def list_physical_devices(self, _kind: str) -> list[str]:
+        return ["a", "b"]
+
+    def get_visible_devices(self, _kind: str) -> list[str]:
+        return self.visible
+
+    def set_visible_devices(self, gpus: list[str], _kind: str) -> None:
+        self.visible = gpus
+
+    def set_logical_device_configuration(self, gpu: str, limits: list[int]) -> None:
+        assert gpu not in self.grows, "TensorFlow then forgets that it shall grow"
+        self.limits[gpu] = limits
+
+    def _set_memory_growth(self, gpu: str, *, enable: bool) -> None:
+        assert enable
+        assert gpu not in self.limits, "TensorFlow raises ValueError"
+        self.grows.add(gpu)
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [
+        ((6, 1), Precision.FLOAT32),  # Pascal
+        ((7, 0), Precision.FLOAT16),  # Volta
+        ((7, 5), Precision.FLOAT16),  # Turing
+        ((8, 0), Precision.BFLOAT16),  # Ampere
+        ((12, 0), Precision.BFLOAT16),  # Blackwell
+    ],
+)
+def test_precision_follows_the_gpus_generation(capability, precision):
+    found = claim_device(EngineSettings(), devices=Machine(compute_capability=capability))
+    assert found == ("gpu:0", precision, "the GPU's compute capability is {}.{}".format(*capability))
+
+
+def test_gpu_that_tells_nothing_computes_in_float32():
+    found = claim_device(EngineSettings(), devices=Machine())
+    assert found == ("gpu:0", Precision.FLOAT32, "the GPU does not tell its compute capability")
+
+
+def test_only_the_chosen_gpu_is_used_and_its_memory_grows():
+    machine = Machine(compute_capability=(7, 5))
+    found = claim_device(EngineSettings(device="gpu:1", precision=Precision.FLOAT32), devices=machine)
+    assert found == ("gpu:1", Precision.FLOAT32, "set in the config")
+    assert (machine.visible, machine.grows, machine.limits) == (["b"], {"b"}, {})
+
+
+def test_cpu_hides_the_gpus():
+    machine = Machine()
+    assert claim_device(EngineSettings(device="cpu"), devices=machine).name == "cpu"
+    assert (machine.visible, machine.grows, machine.limits) == ([], set(), {})

@@ -15,8 +15,8 @@ DEEP_LAYERS = ["block3_conv1", "block3_conv2", "block4_conv1", "block4_conv2", "
 
 
 @pytest.fixture
-def paint(weights) -> Callable[[int, str], None]:
-    engine = Engine(Network.VGG19, weights.arrays, Precision.BFLOAT16)
+def paint(weights, request) -> Callable[[int, str], None]:
+    engine = Engine(Network.VGG19, weights.arrays, getattr(request, "param", Precision.BFLOAT16))
 
     def run(side: int, content_layer: str) -> None:
         photo = np.random.default_rng(side).uniform(0, 255, (side, 48, 3)).astype(np.float32)
@@ -37,6 +37,11 @@ def graphs() -> Iterator[FuncGraph]:
     return (found for found in gc.get_objects() if isinstance(found, FuncGraph))
 
 
+# Float16's custom gradients are what TensorFlow would keep.
+IN_BOTH = pytest.mark.parametrize("paint", [Precision.BFLOAT16, Precision.FLOAT16], indirect=True)
+
+
+@IN_BOTH
 def test_new_sizes_leave_nothing_behind(paint):
     paint(40, "block1_conv1")
     before = objects()
@@ -45,6 +50,7 @@ def test_new_sizes_leave_nothing_behind(paint):
     assert objects() - before < 500  # TensorFlow left 400 a size when it was not told that sizes are open
 
 
+@IN_BOTH
 def test_layers_that_were_used_long_ago_are_forgotten(paint):
     for layer in DEEP_LAYERS[:2]:
         paint(40, layer)

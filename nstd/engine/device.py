@@ -1,6 +1,7 @@
 """What this machine computes on, and how precisely."""
 
 from pathlib import Path
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import tensorflow as tf
@@ -8,8 +9,11 @@ import tensorflow as tf
 from nstd.config.settings import EngineSettings, Precision
 from nstd.errors import ConfigError
 
-_BFLOAT16_CPU_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16"})
-_BFLOAT16_GPU_CAPABILITY: Final = (8, 0)
+_BFLOAT16_CPU_FLAGS: Final = ("avx512_bf16", "amx_bf16")
+_BFLOAT16_CAPABILITY: Final = (8, 0)
+"""Of Nvidia's Ampere GPUs."""
+_FLOAT16_CAPABILITY: Final = (7, 0)
+"""Of Volta, the first with tensor cores."""
 
 
 class Device(NamedTuple):
@@ -18,53 +22,73 @@ class Device(NamedTuple):
     Attributes:
         name: as in the config: `cpu` or `gpu:N`.
         precision: dtype of the network's convolutions, never `auto`.
+        reason: why it is this precision, for a person.
     """
 
     name: str
     precision: Precision
+    reason: str
 
 
-def claim_device(settings: EngineSettings, cpuinfo: Path = Path("/proc/cpuinfo")) -> Device:
+def claim_device(
+    settings: EngineSettings, cpuinfo: Path = Path("/proc/cpuinfo"), devices: ModuleType = tf.config
+) -> Device:
     """Make this process compute on the device that the settings ask for, and on no other.
 
     A GPU's memory is taken as it is needed. Call it before TensorFlow has computed anything.
 
+    Args:
+        settings: what is asked for.
+        cpuinfo: where Linux tells what the processor can do.
+        devices: TensorFlow's functions about devices.
+
     Raises:
         ConfigError: the machine has no such device.
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = devices.list_physical_devices("GPU")
     name = settings.device if settings.device != "auto" else "gpu:0" if gpus else "cpu"
     if name == "cpu":
-        _show_only([])
-        return Device(name, _precision(settings, fast_bfloat16=_cpu_has_bfloat16(cpuinfo)))
+        _show_only([], devices)
+        return Device(name, *_chosen(settings, _best_of_cpu(cpuinfo)))
     number = int(name.removeprefix("gpu:"))
     if number >= len(gpus):
         msg = f"engine.device: got {name}, but TensorFlow finds {len(gpus) or 'no'} GPU here"
         raise ConfigError(msg)
-    _show_only([gpus[number]])
-    capability = tf.config.experimental.get_device_details(gpus[number]).get("compute_capability", (0, 0))
-    return Device(name, _precision(settings, fast_bfloat16=capability >= _BFLOAT16_GPU_CAPABILITY))
+    gpu = gpus[number]
+    _show_only([gpu], devices)
+    if not devices.experimental.get_memory_growth(gpu):
+        devices.experimental.set_memory_growth(gpu, enable=True)
+    details = devices.experimental.get_device_details(gpu)
+    return Device(name, *_chosen(settings, _best_of_gpu(details.get("compute_capability"))))
 
 
-def _show_only(gpus: list[tf.config.PhysicalDevice]) -> None:
-    if tf.config.get_visible_devices("GPU") != gpus:
-        tf.config.set_visible_devices(gpus, "GPU")
-    for gpu in gpus:
-        if not tf.config.experimental.get_memory_growth(gpu):
-            tf.config.experimental.set_memory_growth(gpu, enable=True)
+def _show_only(gpus: list[tf.config.PhysicalDevice], devices: ModuleType) -> None:
+    if devices.get_visible_devices("GPU") != gpus:
+        devices.set_visible_devices(gpus, "GPU")
 
 
-def _precision(settings: EngineSettings, *, fast_bfloat16: bool) -> Precision:
-    if settings.precision is not Precision.AUTO:
-        return settings.precision
-    return Precision.BFLOAT16 if fast_bfloat16 else Precision.FLOAT32
+def _chosen(settings: EngineSettings, best: tuple[Precision, str]) -> tuple[Precision, str]:
+    return best if settings.precision is Precision.AUTO else (settings.precision, "set in the config")
 
 
-def _cpu_has_bfloat16(cpuinfo: Path) -> bool:
-    """Tell whether bfloat16 is faster than float32 here; where there is no such file, assume not."""
+def _best_of_gpu(capability: tuple[int, int] | None) -> tuple[Precision, str]:
+    """Say which precision is the fastest on a GPU; of one that does not tell, assume nothing."""
+    if capability is None:
+        return Precision.FLOAT32, "the GPU does not tell its compute capability"
+    reason = f"the GPU's compute capability is {capability[0]}.{capability[1]}"
+    if capability >= _BFLOAT16_CAPABILITY:
+        return Precision.BFLOAT16, reason
+    return Precision.FLOAT16 if capability >= _FLOAT16_CAPABILITY else Precision.FLOAT32, reason
+
+
+def _best_of_cpu(cpuinfo: Path) -> tuple[Precision, str]:
+    """Say which precision is the fastest on the CPU; where Linux does not tell, assume nothing."""
     try:
         text = cpuinfo.read_text()
     except OSError:
-        return False
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
-    return not _BFLOAT16_CPU_FLAGS.isdisjoint(flags.split())
+        return Precision.FLOAT32, f"{cpuinfo} cannot be read"
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    for flag in _BFLOAT16_CPU_FLAGS:
+        if flag in flags:
+            return Precision.BFLOAT16, f"the CPU has {flag}"
+    return Precision.FLOAT32, f"the CPU has no {' or '.join(_BFLOAT16_CPU_FLAGS)}"

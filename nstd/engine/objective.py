@@ -10,11 +10,11 @@ from nstd.engine.extractor import Extractor
 from nstd.engine.losses import content_loss, total_variation_loss
 from nstd.engine.statistics import KINDS
 from nstd.job import Losses
-from nstd.preset import StyleStatistics, TransferSettings
+from nstd.preset import Pooling, StyleStatistics, TransferSettings
 
 _ANY_SIZE = tf.TensorSpec([1, None, None, 3], tf.float32)
 
-Structure = tuple[tuple[str, ...], tuple[str, ...], StyleStatistics, bool]
+Structure = tuple[tuple[str, ...], tuple[str, ...], StyleStatistics, Pooling, bool]
 
 
 class Targets(NamedTuple):
@@ -64,10 +64,10 @@ class Objective:
     """
 
     def __init__(self, extractor: Extractor, settings: TransferSettings) -> None:
-        self._content_layers, self._style_layers, statistics, self._has_tv = self.structure(settings)
+        self._content_layers, self._style_layers, statistics, pooling, self._has_tv = self.structure(settings)
         self._statistics = KINDS[statistics]
         self._layers = tuple(dict.fromkeys(self._content_layers + self._style_layers))
-        self._model = extractor.cut(self._layers)
+        self._model = extractor.cut(self._layers, pooling)
         self.content_targets = compiled(self._content_targets, [_ANY_SIZE])
         self.style_statistics = compiled(self._style_statistics, [_ANY_SIZE])
 
@@ -75,7 +75,7 @@ class Objective:
     def structure(settings: TransferSettings) -> Structure:
         """Return what an objective is made for; settings that share it can share the objective."""
         layers = tuple(sorted(settings.content_layers)), tuple(sorted(settings.style_layers))
-        return *layers, settings.style_statistics, settings.tv_weight > 0
+        return *layers, settings.style_statistics, settings.pooling, settings.tv_weight > 0
 
     def weights(self, settings: TransferSettings) -> TermWeights:
         """Gather the factors of `settings`, whose layers are this objective's."""
@@ -104,7 +104,7 @@ class Objective:
     @property
     def signature(self) -> tuple[tf.TensorSpec, Targets, TermWeights]:
         """The arguments of `evaluate`, with open sizes, so that one graph serves every picture."""
-        channels = {name: self._model.get_layer(name).filters for name in self._layers}
+        channels = self._model.channels
         content = [tf.TensorSpec([1, None, None, channels[name]]) for name in self._content_layers]
         style = [self._statistics.target_spec(channels[name]) for name in self._style_layers]
         factors = TermWeights(tf.TensorSpec([len(content)]), tf.TensorSpec([len(style)]), tf.TensorSpec([]))
@@ -118,7 +118,7 @@ class Objective:
         return terms, tape.gradient(terms.total, image)
 
     def _features(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return dict(zip(self._layers, tf.nest.flatten(self._model(image)), strict=True))
+        return dict(zip(self._layers, self._model(image), strict=True))
 
     def _content_targets(self, image: tf.Tensor) -> list[tf.Tensor]:
         features = self._features(image)

@@ -47,6 +47,7 @@ class Painter:
             weights_sha256=weights.sha256,
             device=device.name,
             precision=device.precision,
+            precision_reason=device.reason,
             nstd_version=__version__,
             tensorflow_version=tf.__version__,
         )
