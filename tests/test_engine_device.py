@@ -95,6 +95,12 @@ def test_only_the_chosen_gpu_is_used_and_its_memory_grows():
     assert (machine.visible, machine.grows, machine.limits) == (["b"], {"b"}, {})
 
 
+def test_memory_of_the_gpu_is_bounded_in_mib():
+    machine = Machine()
+    claim_device(EngineSettings(gpu_memory_gib=1.5), devices=machine)
+    assert (machine.visible, machine.grows, machine.limits) == (["a"], set(), {"a": [1536]})
+
+
 def test_cpu_hides_the_gpus():
     machine = Machine()
     assert claim_device(EngineSettings(device="cpu"), devices=machine).name == "cpu"

@@ -26,5 +26,11 @@ def test_users_own_cache_of_kernels_is_kept():
     assert found["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "64"
 
 
+def test_memory_of_a_gpu_grows_unless_the_user_says_otherwise():
+    assert tensorflow_environment({}, CACHE)["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    found = tensorflow_environment({"TF_FORCE_GPU_ALLOW_GROWTH": "false"}, CACHE)
+    assert found["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
+
+
 def test_users_log_level_is_kept():
     assert tensorflow_environment({"TF_CPP_MIN_LOG_LEVEL": "0"}, CACHE)["TF_CPP_MIN_LOG_LEVEL"] == "0"

@@ -89,11 +89,13 @@ class EngineSettings(Record):
         network: whose features are compared.
         device: `auto`, `cpu` or `gpu:N`.
         precision: arithmetic of the network's convolutions.
+        gpu_memory_gib: memory of the GPU to take at most, in GiB; 0 takes what is needed.
     """
 
     network: Network = Network.VGG19
     device: Annotated[str, AfterValidator(_is_device), WithJsonSchema({"type": "string", "pattern": _DEVICE})] = "auto"
     precision: Precision = Precision.AUTO
+    gpu_memory_gib: NonNegativeFloat = 0
 
 
 class Limits(Record):

@@ -14,6 +14,7 @@ _BFLOAT16_CAPABILITY: Final = (8, 0)
 """Of Nvidia's Ampere GPUs."""
 _FLOAT16_CAPABILITY: Final = (7, 0)
 """Of Volta, the first with tensor cores."""
+_MIB_PER_GIB: Final = 1024
 
 
 class Device(NamedTuple):
@@ -35,7 +36,8 @@ def claim_device(
 ) -> Device:
     """Make this process compute on the device that the settings ask for, and on no other.
 
-    A GPU's memory is taken as it is needed. Call it before TensorFlow has computed anything.
+    A GPU's memory is taken as it is needed; up to a limit only where TF_FORCE_GPU_ALLOW_GROWTH is true, as TensorFlow
+    has no other way to have both. Call it before TensorFlow has computed anything.
 
     Args:
         settings: what is asked for.
@@ -56,8 +58,7 @@ def claim_device(
         raise ConfigError(msg)
     gpu = gpus[number]
     _show_only([gpu], devices)
-    if not devices.experimental.get_memory_growth(gpu):
-        devices.experimental.set_memory_growth(gpu, enable=True)
+    _bound_memory(gpu, settings.gpu_memory_gib, devices)
     details = devices.experimental.get_device_details(gpu)
     return Device(name, *_chosen(settings, _best_of_gpu(details.get("compute_capability"))))
 
@@ -65,6 +66,14 @@ def claim_device(
 def _show_only(gpus: list[tf.config.PhysicalDevice], devices: ModuleType) -> None:
     if devices.get_visible_devices("GPU") != gpus:
         devices.set_visible_devices(gpus, "GPU")
+
+
+def _bound_memory(gpu: tf.config.PhysicalDevice, gib: float, devices: ModuleType) -> None:
+    if gib:
+        limit = devices.LogicalDeviceConfiguration(memory_limit=max(1, round(gib * _MIB_PER_GIB)))
+        devices.set_logical_device_configuration(gpu, [limit])
+    elif not devices.experimental.get_memory_growth(gpu):
+        devices.experimental.set_memory_growth(gpu, enable=True)
 
 
 def _chosen(settings: EngineSettings, best: tuple[Precision, str]) -> tuple[Precision, str]:

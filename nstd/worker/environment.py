@@ -20,6 +20,8 @@ def tensorflow_environment(environ: Mapping[str, str], cache: Path) -> dict[str,
         "TF_NUM_INTEROP_THREADS": environ.get("TF_NUM_INTEROP_THREADS", "1"),
         # TensorFlow has a cache of its own before this one, which would only keep the kernels of finished jobs.
         "ONEDNN_PRIMITIVE_CACHE_CAPACITY": environ.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0"),
+        # TensorFlow would take a bounded share of a GPU's memory at once; see `nstd.engine.device`.
+        "TF_FORCE_GPU_ALLOW_GROWTH": environ.get("TF_FORCE_GPU_ALLOW_GROWTH", "true"),
         "TF_CPP_MIN_LOG_LEVEL": environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "GRPC_VERBOSITY": environ.get("GRPC_VERBOSITY", "ERROR"),
     }
