@@ -74,7 +74,7 @@ def _narrow(image: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], _Backward]:
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]  # as above
-def _widen(_carrier: tf.Tensor, *features: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], _Backward]:
+def _widen(carrier: tf.Tensor, *features: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], _Backward]:  # noqa: ARG001
     def backward(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
         # By the chain rule both ends would bring a factor of SCALE, one the inverse of the other.
         largest = tf.reduce_max([tf.reduce_max(tf.abs(gradient)) for gradient in gradients])
