@@ -1,0 +1,57 @@
+"""nstd's own loss and gradient: the default preset's layers, on a square picture.
+
+python -m rivals.nstd_evaluation SIZE PRECISION
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+from rivals.answering import answer_with_seconds
+
+from nstd.weights.store import cache_folder, load_weights
+from nstd.worker.environment import tensorflow_environment
+
+os.environ.update(tensorflow_environment(os.environ, cache_folder(os.environ)))
+
+import numpy as np
+
+from nstd.config.settings import EngineSettings, Precision
+from nstd.engine.compiled import compiled
+from nstd.engine.device import claim_device
+from nstd.engine.extractor import Extractor
+from nstd.engine.objective import Objective, Targets
+from nstd.engine.pixels import preprocess
+from nstd.preset import Network, TransferSettings
+
+
+def make_evaluation(precision: Precision, size_px: int) -> Callable[[], None]:
+    """Prepare one evaluation of the default preset's loss and gradient."""
+    weights = load_weights(Network.VGG19, cache_folder(os.environ))
+    settings = TransferSettings()
+    extractor = Extractor(Network.VGG19, weights.arrays, precision)
+    objective = Objective(extractor, settings)
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, size_px, size_px, 3)).astype(np.float32)
+    image, style = (preprocess(picture) for picture in pictures)
+    targets = Targets(
+        objective.content_targets(style), objective.style_targets([objective.style_statistics(style)], [1.0])
+    )
+    evaluation = compiled(objective.evaluate, objective.signature)
+    factors = objective.weights(settings)
+
+    def evaluate() -> None:
+        terms, gradient = evaluation(image, targets, factors)
+        float(terms.total), float(gradient[0, 0, 0, 0])
+
+    return evaluate
+
+
+def main() -> None:
+    """Answer."""
+    device = claim_device(EngineSettings(precision=Precision(sys.argv[2])))
+    evaluate = make_evaluation(device.precision, int(sys.argv[1]))
+    answer_with_seconds({"precision": device.precision.value, "device": device.name}, evaluate)
+
+
+if __name__ == "__main__":
+    main()
