@@ -113,7 +113,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rivals = None if arguments.without_rivals else arguments.rivals.absolute()
     if not arguments.json:
-        print(HEADINGS, "| --- " * HEADINGS.count(" | ") + "| --- |", sep="\n")
+        print(HEADINGS, "| --- " * (HEADINGS.count("|") - 1) + "|", sep="\n")
     rows = []
     for size_px in arguments.sizes:
         measured = measure(size_px, arguments.rounds, rivals)

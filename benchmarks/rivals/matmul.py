@@ -6,10 +6,9 @@ python -m rivals.matmul SIDE PRECISION
 import os
 import sys
 
-from rivals.answering import answer_with_seconds
-
 from nstd.weights.store import cache_folder
 from nstd.worker.environment import tensorflow_environment
+from rivals.answering import answer_with_seconds
 
 os.environ.update(tensorflow_environment(os.environ, cache_folder(os.environ)))
 

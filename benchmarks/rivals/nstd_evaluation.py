@@ -7,10 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from rivals.answering import answer_with_seconds
-
 from nstd.weights.store import cache_folder, load_weights
 from nstd.worker.environment import tensorflow_environment
+from rivals.answering import answer_with_seconds
 
 os.environ.update(tensorflow_environment(os.environ, cache_folder(os.environ)))
 

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable
 
 import torch
-from rivals.answering import answer_with_seconds
 from torch import nn
 from torch.nn.functional import mse_loss
+
+from rivals.answering import answer_with_seconds
 
 CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 1)
 CHANNELS = (64, 128, 256, 512, 512)

@@ -1,0 +1,267 @@
+"""How long nstd takes to a picture as good as that of a program that a user would run instead.
+
+    python benchmarks/rivals/environment.py
+    python benchmarks/time_to_quality.py [--steps 100 200 500] [--content FILE] [--style FILE] [--size 512]
+        [--levels 0.5 1] [--iterations 50,70 100,140 250,350] [--padding zero] [--every 5]
+        [--keep FOLDER] [--json]
+
+For each number of steps, the command line of pastiche 1.6.0 (PyTorch, L-BFGS, one size, from the photo) paints, then
+nstd does by its own schedule, in a process of its own each; the seconds are those from the start of the process to its
+end, so that loading counts. Then one judge gives both files the loss that pastiche minimises, in float32
+(rivals/judge.py). nstd minimises the same sum, but on a photo that it resizes by itself, and in the precision that
+`auto` picks. `--padding mirror` lets it paint as it does by default, without frames at the border; the judge still sees
+zeros there.
+
+`--iterations` has one schedule for each number of steps: a number a level. With `--every K`, the shortest that suffices
+is looked for: a process paints by the whole schedule and writes its best picture every K steps at full size; the first
+of them that is good enough tells the number of steps, with which nstd then paints once more, and that is what counts.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rivals.contender import BENCHMARKS, Contender
+from rivals.environment import DEFAULT_FOLDER, program, with_nstd, without_nstd
+
+ASSETS = BENCHMARKS.parent / "nstd" / "assets"
+HEADINGS = (
+    "| pastiche's steps | pastiche: seconds | loss | nstd: levels | steps of each | seconds | loss | as good "
+    "| times faster | loss, nstd / pastiche |"
+)
+
+Schedule = tuple[int, ...]
+
+
+class Task(NamedTuple):
+    """What is painted.
+
+    Attributes:
+        content: the photo's file.
+        style: the style image's file.
+        size_px: long side of the pictures.
+        levels: of nstd, as fractions of the size.
+        padding: of nstd.
+        rivals: folder of the virtual environment with pastiche.
+        folder: where the pictures are written.
+    """
+
+    content: Path
+    style: Path
+    size_px: int
+    levels: tuple[float, ...]
+    padding: str
+    rivals: Path
+    folder: Path
+
+
+class Snapshot(NamedTuple):
+    """A picture that nstd wrote on its way.
+
+    Attributes:
+        steps: at full size so far.
+        seconds: since the start of the process.
+        loss: by the judge.
+    """
+
+    steps: int
+    seconds: float
+    loss: float
+
+
+class Row(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+        steps: of pastiche.
+        pastiche_seconds: from the start of its process to the end.
+        pastiche_loss: of its file, by the judge.
+        levels: of nstd.
+        iterations: of nstd on each level.
+        nstd_seconds: from the start of its process to the end.
+        nstd_loss: of its file, by the judge.
+        as_good: nstd's loss is at most pastiche's.
+        times_faster: pastiche's seconds divided by nstd's.
+        loss_ratio: nstd's loss divided by pastiche's.
+        start_loss: of the photo, by the judge.
+        pastiche_start_loss: of the photo, as pastiche printed it; if the two agree, they have one loss.
+        snapshots: those that were judged on the way.
+    """
+
+    steps: int
+    pastiche_seconds: float
+    pastiche_loss: float
+    levels: tuple[float, ...]
+    iterations: Schedule
+    nstd_seconds: float
+    nstd_loss: float
+    as_good: bool
+    times_faster: float
+    loss_ratio: float
+    start_loss: float
+    pastiche_start_loss: float
+    snapshots: list[dict[str, float]]
+
+
+def run_pastiche(task: Task, steps: int, picture: Path) -> tuple[float, float]:
+    """Paint; return the seconds that it took, and the loss that it printed for the photo."""
+    command = [program(task.rivals, "pastiche"), "--content", task.content, "--styles", task.style]
+    command += ["--size", str(task.size_px), "--num-steps", str(steps), "--output", picture]
+    began = time.monotonic()
+    run = subprocess.run(command, check=True, env=without_nstd(), stdout=subprocess.PIPE, text=True)
+    seconds = time.monotonic() - began
+    first = next(line for line in run.stdout.splitlines() if line.startswith("0 "))
+    return seconds, float(first.split()[-1])
+
+
+def nstd_command(task: Task, schedule: Schedule, output: Path) -> list[str]:
+    """Return the command with which nstd paints."""
+    command = [sys.executable, "-m", "rivals.nstd_painting", str(task.content), str(task.style), str(output)]
+    command += ["--size", str(task.size_px), "--levels", *map(str, task.levels)]
+    return [*command, "--padding", task.padding, "--iterations", *map(str, schedule)]
+
+
+def run_nstd(task: Task, schedule: Schedule, picture: Path) -> float:
+    """Paint; return the seconds that it took."""
+    began = time.monotonic()
+    subprocess.run(nstd_command(task, schedule, picture), check=True, env=with_nstd(), cwd=BENCHMARKS)
+    return time.monotonic() - began
+
+
+def judge(task: Task) -> Contender:
+    """Start the judge; only while nothing is timed."""
+    return Contender("judge", task.content, task.style, task.size_px)
+
+
+def write_snapshots(task: Task, schedule: Schedule, every: int, folder: Path) -> list[dict[str, str]]:
+    """Let nstd write its best picture every so many steps."""
+    folder.mkdir(exist_ok=True)
+    command = [*nstd_command(task, schedule, folder), "--every", str(every), "--began", str(time.monotonic())]
+    run = subprocess.run(command, check=True, env=with_nstd(), cwd=BENCHMARKS, stdout=subprocess.PIPE, text=True)
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def judge_until_good(task: Task, theirs: Path, written: Sequence[dict[str, str]]) -> Iterator[Snapshot]:
+    """Judge the pictures one after the other, until one is as good as theirs."""
+    with judge(task) as jury:
+        enough = jury.ask(str(theirs))
+        for snapshot in written:
+            loss = jury.ask(snapshot["picture"])
+            yield Snapshot(int(snapshot["steps"]), round(float(snapshot["seconds"]), 1), loss)
+            if loss <= enough:
+                return
+
+
+def measure(task: Task, steps: int, schedule: Schedule, every: int) -> Row:
+    """Let both paint, one after the other, and judge both."""
+    theirs, ours = task.folder / f"pastiche-{steps}.png", task.folder / f"nstd-{steps}.png"
+    pastiche_seconds, pastiche_start_loss = run_pastiche(task, steps, theirs)
+    snapshots: list[Snapshot] = []
+    if every:
+        written = write_snapshots(task, schedule, every, task.folder / f"nstd-{steps}-snapshots")
+        snapshots = list(judge_until_good(task, theirs, written))
+        schedule = (*schedule[:-1], snapshots[-1].steps)
+    nstd_seconds = run_nstd(task, schedule, ours)
+    with judge(task) as jury:
+        pastiche_loss, nstd_loss = jury.ask(str(theirs)), jury.ask(str(ours))
+    return Row(
+        steps=steps,
+        pastiche_seconds=round(pastiche_seconds, 1),
+        pastiche_loss=pastiche_loss,
+        levels=task.levels,
+        iterations=schedule,
+        nstd_seconds=round(nstd_seconds, 1),
+        nstd_loss=nstd_loss,
+        as_good=nstd_loss <= pastiche_loss,
+        times_faster=round(pastiche_seconds / nstd_seconds, 2),
+        loss_ratio=round(nstd_loss / pastiche_loss, 3),
+        start_loss=jury.facts["start"],
+        pastiche_start_loss=pastiche_start_loss,
+        snapshots=[snapshot._asdict() for snapshot in snapshots],
+    )
+
+
+def default_schedule(steps: int, levels: int) -> Schedule:
+    """Return half of pastiche's steps on each smaller level, and 0.7 of them at full size."""
+    return (*(max(1, steps // 2) for _ in range(levels - 1)), max(1, steps * 7 // 10))
+
+
+def line(row: Row) -> str:
+    """Format a row of the table."""
+    cells = (
+        row.steps,
+        f"{row.pastiche_seconds:.1f}",
+        f"{row.pastiche_loss:,.0f}",
+        ", ".join(f"{level:g}" for level in row.levels),
+        ", ".join(map(str, row.iterations)),
+        f"{row.nstd_seconds:.1f}",
+        f"{row.nstd_loss:,.0f}",
+        "yes" if row.as_good else "no",
+        f"{row.times_faster:.2f}",
+        f"{row.loss_ratio:.3f}",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def schedule_from(text: str) -> Schedule:
+    """Read a number of steps a level, with commas between."""
+    return tuple(int(number) for number in text.split(","))
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, nargs="+", default=[100, 200, 500], help="of pastiche")
+    parser.add_argument("--content", type=Path, default=ASSETS / "photos" / "coffee.jpg", help="the photo")
+    parser.add_argument("--style", type=Path, default=ASSETS / "styles" / "swirls.jpg", help="the style image")
+    parser.add_argument("--size", type=int, default=512, help="long side in pixels")
+    parser.add_argument("--levels", type=float, nargs="+", default=[0.5, 1], help="of nstd")
+    parser.add_argument("--iterations", type=schedule_from, nargs="+", help="of nstd on each level, as 50,70")
+    parser.add_argument("--padding", choices=["zero", "mirror"], default="zero", help="of nstd; pastiche has zeros")
+    parser.add_argument("--every", type=int, default=0, help="look for the shortest schedule, so many steps apart")
+    parser.add_argument("--keep", type=Path, help="folder for the pictures; default: they are not kept")
+    parser.add_argument("--rivals", type=Path, default=DEFAULT_FOLDER, help="the virtual environment with pastiche")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    levels = len(arguments.levels)
+    arguments.iterations = arguments.iterations or [default_schedule(steps, levels) for steps in arguments.steps]
+    if [len(schedule) for schedule in arguments.iterations] != [levels] * len(arguments.steps):
+        parser.error("--iterations: needs a schedule for each of --steps, with a number for each of --levels")
+    return arguments
+
+
+def main() -> None:
+    """Measure all numbers of steps and print a table or JSON."""
+    arguments, rows = parse(), []
+    if not arguments.json:
+        print(HEADINGS, "| --- " * (HEADINGS.count("|") - 1) + "|", sep="\n", flush=True)
+    with tempfile.TemporaryDirectory(prefix="nstd-quality-") as temporary:
+        folder = (arguments.keep or Path(temporary)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        task = Task(
+            content=arguments.content.absolute(),
+            style=arguments.style.absolute(),
+            size_px=arguments.size,
+            levels=tuple(arguments.levels),
+            padding=arguments.padding,
+            rivals=arguments.rivals.absolute(),
+            folder=folder,
+        )
+        for steps, schedule in zip(arguments.steps, arguments.iterations, strict=True):
+            rows.append(measure(task, steps, schedule, arguments.every))
+            if not arguments.json:
+                print(line(rows[-1]), flush=True)
+    if arguments.json:
+        result = {"content": task.content.name, "style": task.style.name, "size_px": task.size_px}
+        result |= {"padding": task.padding}
+        print(json.dumps(result | {"rows": [row._asdict() for row in rows]}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
