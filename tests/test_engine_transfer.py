@@ -53,6 +53,19 @@ def test_picture_keeps_the_photo_and_takes_the_styles_colours(engine, pair, pict
     assert distance(best) < 0.7 * distance(photo)
 
 
+def test_a_stopped_painting_has_the_picture_of_one_with_as_few_steps(engine, pair):
+    stopped = engine.transfer(*pair, TransferSettings(levels=(0.5, 1), iterations=(2, 6)))
+    sizes = [stopped.best.shape[0] for _ in itertools.islice(stopped.steps(), 3 + 4)]
+    assert sizes == [32] * 3 + [64] * 4
+    short = paint(engine, pair, levels=(0.5, 1), iterations=(2, 3))
+    np.testing.assert_array_equal(stopped.best, short.best)
+
+
+def test_there_is_no_picture_before_the_first_step(engine, pair):
+    with pytest.raises(EngineError, match="there is no picture before the first step"):
+        _ = engine.transfer(*pair, TransferSettings()).best
+
+
 def test_every_evaluation_is_reported(engine, pair):
     transfer = engine.transfer(*pair, TransferSettings(levels=(0.5, 1), iterations=(2, 3)))
     steps = list(transfer.steps())
@@ -157,7 +170,8 @@ def test_infinite_loss_is_an_error_and_no_picture(engine, pair, weight):
     transfer = engine.transfer(*pair, TransferSettings(style_weight=weight, **QUICK))
     with pytest.raises(EngineError, match=r"the loss became (inf|nan) at step 0: the weights of its terms"):
         list(transfer.steps())
-    assert not hasattr(transfer, "best")
+    with pytest.raises(EngineError, match="there is no picture"):
+        _ = transfer.best
 
 
 def test_thin_pictures_are_painted(engine, picture):

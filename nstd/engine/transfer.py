@@ -46,7 +46,7 @@ class Step(NamedTuple):
 class Transfer:
     """Paint one content image in the manner of the style images.
 
-    Iterate over `steps()`; whoever stops iterating stops the painting. Afterwards the attributes hold the result.
+    Iterate over `steps()`; whoever stops iterating stops the painting. The attributes hold what was done so far.
 
     Args:
         descent: built for the layers and the optimiser of `settings`.
@@ -56,7 +56,6 @@ class Transfer:
         clock: seconds, for the durations in the log.
 
     Attributes:
-        best: the picture with the last level's lowest total loss, `[H, W, 3]` float32, RGB, 0..255.
         loss: summary of the last level.
         levels: what happened on each finished level.
         style_seconds: time spent on the style images' statistics.
@@ -65,7 +64,6 @@ class Transfer:
         Gatys et al. 2016, section 2; coarse to fine as in Gatys et al. 2017, section 6.
     """
 
-    best: Picture
     loss: LossSummary
 
     def __init__(
@@ -84,6 +82,19 @@ class Transfer:
         self._clock = clock
         self.levels: list[LevelLog] = []
         self.style_seconds = 0.0
+        self._best: tuple[Any, int] | None = None
+
+    @property
+    def best(self) -> Picture:
+        """The picture with the lowest total loss so far on the level that is painted, `[H, W, 3]`, RGB, 0..255.
+
+        Raises:
+            EngineError: no step was done yet.
+        """
+        if self._best is None:
+            raise EngineError("there is no picture before the first step")
+        image, margin = self._best
+        return _without_margin(deprocess(image), margin)
 
     def steps(self) -> Iterator[Step]:
         """Paint; yield after every evaluation.
@@ -113,8 +124,9 @@ class Transfer:
             canvas, terms = self._descent.step(canvas, targets, weights)
             losses = _finite(self._objective.losses(step, terms))
             history.append(losses)
+            # Not the canvas itself: it holds the optimiser's memory.
+            self._best = canvas.best, margin
             yield losses
-        self.best = _without_margin(deprocess(canvas.best), margin)
         self._conclude(content, history, self._clock() - started)
 
     def _conclude(self, content: Picture, history: list[Losses], seconds: float) -> None:
