@@ -8,9 +8,11 @@
 For each number of steps, the command line of pastiche 1.6.0 (PyTorch, L-BFGS, one size, from the photo) paints, then
 nstd does by its own schedule, in a process of its own each; the seconds are those from the start of the process to its
 end, so that loading counts. Then one judge gives both files the loss that pastiche minimises, in float32
-(rivals/judge.py). nstd minimises the same sum, but on a photo that it resizes by itself, and in the precision that
-`auto` picks. `--padding mirror` lets it paint as it does by default, without frames at the border; the judge still sees
-zeros there.
+(rivals/judge.py). nstd minimises the same sum, in the precision that `auto` picks. Both are given pictures that have
+the final size already (rivals/pictures.py).
+
+With `--padding mirror` nstd paints as it does by default, without frames at the border; the judge still sees zeros
+there, and the style image is scaled up to the number of pixels with the margin, so that the judge favours pastiche.
 
 `--iterations` has one schedule for each number of steps: a number a level. With `--every K`, the shortest that suffices
 is looked for: a process paints by the whole schedule and writes its best picture every K steps at full size; the first
@@ -19,6 +21,7 @@ of them that is good enough tells the number of steps, with which nstd then pain
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -29,8 +32,10 @@ from typing import NamedTuple
 
 from rivals.contender import BENCHMARKS, Contender
 from rivals.environment import DEFAULT_FOLDER, program, with_nstd, without_nstd
+from rivals.pictures import prepare
 
 ASSETS = BENCHMARKS.parent / "nstd" / "assets"
+SAME_LOSS = 1e-3
 HEADINGS = (
     "| pastiche's steps | pastiche: seconds | loss | nstd: levels | steps of each | seconds | loss | as good "
     "| times faster | loss, nstd / pastiche |"
@@ -43,8 +48,8 @@ class Task(NamedTuple):
     """What is painted.
 
     Attributes:
-        content: the photo's file.
-        style: the style image's file.
+        content: the photo's file, prepared.
+        style: the style image's file, prepared.
         size_px: long side of the pictures.
         levels: of nstd, as fractions of the size.
         padding: of nstd.
@@ -90,7 +95,7 @@ class Row(NamedTuple):
         times_faster: pastiche's seconds divided by nstd's.
         loss_ratio: nstd's loss divided by pastiche's.
         start_loss: of the photo, by the judge.
-        pastiche_start_loss: of the photo, as pastiche printed it; if the two agree, they have one loss.
+        pastiche_start_loss: of the photo, as pastiche printed it; that the two agree shows that they have one loss.
         snapshots: those that were judged on the way.
     """
 
@@ -136,7 +141,7 @@ def run_nstd(task: Task, schedule: Schedule, picture: Path) -> float:
 
 def judge(task: Task) -> Contender:
     """Start the judge; only while nothing is timed."""
-    return Contender("judge", task.content, task.style, task.size_px)
+    return Contender("judge", task.content, task.style)
 
 
 def write_snapshots(task: Task, schedule: Schedule, every: int, folder: Path) -> list[dict[str, str]]:
@@ -170,6 +175,8 @@ def measure(task: Task, steps: int, schedule: Schedule, every: int) -> Row:
     nstd_seconds = run_nstd(task, schedule, ours)
     with judge(task) as jury:
         pastiche_loss, nstd_loss = jury.ask(str(theirs)), jury.ask(str(ours))
+    if not math.isclose(jury.facts["start"], pastiche_start_loss, rel_tol=SAME_LOSS):
+        sys.exit(f"the photo's loss is {jury.facts['start']} to the judge, and {pastiche_start_loss} to pastiche")
     return Row(
         steps=steps,
         pastiche_seconds=round(pastiche_seconds, 1),
@@ -244,9 +251,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="nstd-quality-") as temporary:
         folder = (arguments.keep or Path(temporary)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
+        content, style = prepare(arguments.content, arguments.style, arguments.size, folder)
         task = Task(
-            content=arguments.content.absolute(),
-            style=arguments.style.absolute(),
+            content=content,
+            style=style,
             size_px=arguments.size,
             levels=tuple(arguments.levels),
             padding=arguments.padding,
@@ -258,7 +266,7 @@ def main() -> None:
             if not arguments.json:
                 print(line(rows[-1]), flush=True)
     if arguments.json:
-        result = {"content": task.content.name, "style": task.style.name, "size_px": task.size_px}
+        result = {"content": arguments.content.name, "style": arguments.style.name, "size_px": task.size_px}
         result |= {"padding": task.padding}
         print(json.dumps(result | {"rows": [row._asdict() for row in rows]}, indent=2))
 
