@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nstd.engine.curvature import _OPPONENT
+from nstd.engine.curvature import OPPONENT
 from nstd.engine.optimizers import Adam, Lbfgs, Mover, make_mover
 from nstd.preset import Optimizer
 
@@ -109,10 +109,10 @@ def test_lbfgs_direction_is_the_dense_bfgs_update():
     points = path(Lbfgs(history=3), lambda x: 0.5 * tf.reduce_sum(np.diag(hessian) * x**2), image_of(3, -2, 1), 4)
     steps = np.diff(points[:4], axis=0).astype(float)
     changes = steps @ hessian
-    along, square = (steps @ _OPPONENT) * (changes @ _OPPONENT), (changes @ _OPPONENT) ** 2
+    along, square = (steps @ OPPONENT) * (changes @ OPPONENT), (changes @ OPPONENT) ** 2
     overall = along.sum() / square.sum()
     entries = np.clip(along.sum(axis=0) / square.sum(axis=0), 0.1 * overall, 30 * overall)
-    inverse = _OPPONENT @ np.diag(entries) @ _OPPONENT.T
+    inverse = OPPONENT @ np.diag(entries) @ OPPONENT.T
     for s, y in zip(steps, changes, strict=True):
         left = np.eye(3) - np.outer(s, y) / (s @ y)
         inverse = left @ inverse @ left.T + np.outer(s, s) / (s @ y)

@@ -26,7 +26,7 @@ from nstd.config.settings import EngineSettings, Limits
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
 from nstd.engine.losses import CONTENT_SCALE
-from nstd.engine.transfer import Picture, Transfer
+from nstd.engine.transfer import Transfer
 from nstd.images.decode import decode_image
 from nstd.images.encode import encode_image
 from nstd.images.resize import fitted_size, resize_image
@@ -60,12 +60,6 @@ def prepare(content: Path, preset: Preset) -> Transfer:
     return engine.transfer(fitted, styles, preset)
 
 
-def best_so_far(transfer: Transfer, size_px: int) -> Picture | None:
-    """Return the best picture at full size, if the transfer has one to show yet."""
-    best = getattr(transfer, "best", None)
-    return best if best is not None and max(best.shape) == size_px else None
-
-
 def full_size_steps(transfer: Transfer, preset: Preset, every: int) -> Iterator[int]:
     """Paint; yield the number of steps at full size after every so many, and at the end."""
     steps = 0
@@ -81,14 +75,11 @@ def full_size_steps(transfer: Transfer, preset: Preset, every: int) -> Iterator[
 def write_as_it_goes(content: Path, preset: Preset, folder: Path, every: int, began: float) -> None:
     """Paint; write the best picture again and again."""
     writing = 0.0
-    transfer, written = prepare(content, preset), None
+    transfer = prepare(content, preset)
     for steps in full_size_steps(transfer, preset, every):
         paused = time.monotonic()
-        best = best_so_far(transfer, preset.size_px)
-        if best is None or best is written:
-            continue
-        file, written = folder / f"{steps:06}.png", best
-        file.write_bytes(encode_image(best, OutputFormat.PNG, 100))
+        file = folder / f"{steps:06}.png"
+        file.write_bytes(encode_image(transfer.best, OutputFormat.PNG, 100))
         now = time.monotonic()
         print(json.dumps({"steps": steps, "seconds": now - began - writing, "picture": str(file)}), flush=True)
         writing += now - paused

@@ -14,21 +14,21 @@ BANDS: Final = 6
 _LEAST, _MOST = 0.1, 30.0
 """How far a band may lie from the average of all, as a factor."""
 
-# Lightness, red against green, yellow against blue; orthonormal, so that it keeps lengths.
-_OPPONENT: Final[NDArray[np.float32]] = np.array(
+OPPONENT: Final[NDArray[np.float32]] = np.array(
     [[3**-0.5, 2**-0.5, 6**-0.5], [3**-0.5, -(2**-0.5), 6**-0.5], [3**-0.5, 0, -2 * 6**-0.5]], np.float32
 )
+"""Lightness and two hues, a column each, from the network's BGR; orthonormal, so that it keeps lengths."""
 
 
 def spectrum(image: tf.Tensor) -> tf.Tensor:
     """Transform `[1, H, W, 3]` to the opponent colours' spectra, `[3, H, W // 2 + 1]` complex64."""
-    return tf.signal.rfft2d(tf.transpose(image[0] @ _OPPONENT, [2, 0, 1]))
+    return tf.signal.rfft2d(tf.transpose(image[0] @ OPPONENT, [2, 0, 1]))
 
 
 def image_of(spectra: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     """Undo `spectrum` for an image of this shape."""
     opponent = tf.signal.irfft2d(spectra, shape[1:3])
-    return tf.reshape(tf.transpose(opponent, [1, 2, 0]) @ _OPPONENT.T, shape)
+    return tf.reshape(tf.transpose(opponent, [1, 2, 0]) @ OPPONENT.T, shape)
 
 
 def band_masks(shape: tf.Tensor) -> tf.Tensor:

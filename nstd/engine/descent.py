@@ -7,10 +7,8 @@ import tensorflow as tf
 from nstd.engine.compiled import compiled
 from nstd.engine.objective import Objective, Targets, Terms, TermWeights
 from nstd.engine.optimizers import make_mover
-from nstd.engine.pixels import within_range
+from nstd.engine.pixels import IMAGE, within_range
 from nstd.preset import Optimizer
-
-_IMAGE = tf.TensorSpec([1, None, None, 3])
 
 
 class Canvas(NamedTuple):
@@ -38,7 +36,7 @@ class Descent:
     def __init__(self, objective: Objective, optimizer: Optimizer) -> None:
         self.objective = objective
         self._mover = make_mover(optimizer)
-        canvas = Canvas(_IMAGE, _IMAGE, tf.TensorSpec([]), self._mover.signature)
+        canvas = Canvas(IMAGE, IMAGE, tf.TensorSpec([]), self._mover.signature)
         self._compiled = compiled(self._step, (canvas, *objective.signature[1:]))
 
     def start(self, image: tf.Tensor, iterations: int) -> Canvas:

@@ -19,6 +19,8 @@ from typing import Any, Final, cast
 
 import tensorflow as tf
 
+from nstd.engine.pixels import IMAGE
+
 SCALE: Final = 64.0
 _LARGEST_GRADIENT: Final = 16.0
 """The largest gradient by a feature is brought to 16..32, and grows to some thousands on its way to the image."""
@@ -54,7 +56,7 @@ def widen(features: Sequence[tf.Tensor], carrier: tf.Tensor) -> list[tf.Tensor]:
 
 @functools.cache
 def _narrowing() -> Callable[..., Any]:
-    whole = tf.function(_narrow, input_signature=[tf.TensorSpec([1, None, None, 3])], autograph=False)
+    whole = tf.function(_narrow, input_signature=[IMAGE], autograph=False)
     return cast("Callable[..., Any]", whole)
 
 

@@ -8,11 +8,10 @@ import tensorflow as tf
 from nstd.engine.compiled import compiled
 from nstd.engine.extractor import Extractor
 from nstd.engine.losses import content_loss, total_variation_loss
+from nstd.engine.pixels import IMAGE
 from nstd.engine.statistics import KINDS
 from nstd.job import Losses
 from nstd.preset import Pooling, StyleStatistics, TransferSettings
-
-_ANY_SIZE = tf.TensorSpec([1, None, None, 3], tf.float32)
 
 Structure = tuple[tuple[str, ...], tuple[str, ...], StyleStatistics, Pooling, bool]
 
@@ -68,8 +67,8 @@ class Objective:
         self._statistics = KINDS[statistics]
         self._layers = tuple(dict.fromkeys(self._content_layers + self._style_layers))
         self._model = extractor.cut(self._layers, pooling)
-        self.content_targets = compiled(self._content_targets, [_ANY_SIZE])
-        self.style_statistics = compiled(self._style_statistics, [_ANY_SIZE])
+        self.content_targets = compiled(self._content_targets, [IMAGE])
+        self.style_statistics = compiled(self._style_statistics, [IMAGE])
 
     @staticmethod
     def structure(settings: TransferSettings) -> Structure:
@@ -108,11 +107,11 @@ class Objective:
         content = [tf.TensorSpec([1, None, None, channels[name]]) for name in self._content_layers]
         style = [self._statistics.target_spec(channels[name]) for name in self._style_layers]
         factors = TermWeights(tf.TensorSpec([len(content)]), tf.TensorSpec([len(style)]), tf.TensorSpec([]))
-        return _ANY_SIZE, Targets(content, style), factors
+        return IMAGE, Targets(content, style), factors
 
     def evaluate(self, image: tf.Tensor, targets: Targets, weights: TermWeights) -> tuple[Terms, tf.Tensor]:
         """Return the loss terms of an image `[1, H, W, 3]` and the total's gradient, in the image's shape."""
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(image)
             terms = self._terms(image, targets, weights)
         return terms, tape.gradient(terms.total, image)

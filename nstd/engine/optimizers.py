@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple, Protocol
 import tensorflow as tf
 
 from nstd.engine.curvature import BANDS, apply_initial, band_products
+from nstd.engine.pixels import IMAGE
 from nstd.preset import Optimizer
 
-_IMAGE: Final = tf.TensorSpec([1, None, None, 3])
 _SCALAR: Final = tf.TensorSpec([])
 
 
@@ -74,8 +74,8 @@ class Lbfgs:
 
     def __init__(self, history: int = 20) -> None:
         self._history = history
-        pair = Pair(_IMAGE, _IMAGE, _SCALAR, tf.TensorSpec([2, 3, BANDS]))
-        self.signature = LbfgsMemory(_IMAGE, _IMAGE, (pair,) * history)
+        pair = Pair(IMAGE, IMAGE, _SCALAR, tf.TensorSpec([2, 3, BANDS]))
+        self.signature = LbfgsMemory(IMAGE, IMAGE, (pair,) * history)
 
     def start(self, image: tf.Tensor, iterations: int) -> LbfgsMemory:  # noqa: ARG002  as the protocol has it
         """Return a memory of pairs that change nothing."""
@@ -147,7 +147,7 @@ class Adam:
 
     def __init__(self, learning_rate: float = 10.0) -> None:
         self._learning_rate = learning_rate
-        self.signature = AdamMemory(_IMAGE, _IMAGE, _SCALAR, _SCALAR)
+        self.signature = AdamMemory(IMAGE, IMAGE, _SCALAR, _SCALAR)
 
     def start(self, image: tf.Tensor, iterations: int) -> AdamMemory:
         """Return a memory of nothing."""

@@ -10,6 +10,10 @@ MEAN_BGR: Final[NDArray[np.float32]] = np.array([103.939, 116.779, 123.68], np.f
 """ImageNet's channel means in BGR order, as in Simonyan and Zisserman's training."""
 
 
+IMAGE: Final = tf.TensorSpec([1, None, None, 3])
+"""The network's input, of any size."""
+
+
 def preprocess(image: NDArray[np.float32]) -> tf.Tensor:
     """Turn an RGB picture into the network's input.
 
