@@ -184,9 +184,11 @@ def listed(told: str, name: str, reason: str) -> bool:
 
 
 def is_gone(pid: int) -> bool:
-    """Tell whether a process has ended; a zombie has."""
+    """Tell whether a process has ended, all its threads included; a zombie has."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        is_zombie = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        # Until the last thread is gone, the process's files stay open.
+        return is_zombie and len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
     except FileNotFoundError:
         return True
 

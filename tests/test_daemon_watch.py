@@ -1,18 +1,22 @@
 import logging
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from daemon_world import eventually
 from structlog.testing import capture_logs
+from watchdog.events import FileSystemEventHandler
 
 from nstd.config.settings import Watch
+from nstd.daemon.observer import FolderObserver
 from nstd.daemon.watch import FolderWatch, FolderWatches
 from nstd.spool.folders import Folders
 from nstd.spool.inbox import scan
@@ -201,6 +205,31 @@ def test_root_deleted_and_recreated_later_is_watched_anew(watch: FolderWatch, in
         watch.renew()
     assert [line["event"] for line in told(logs)] == ["folder_unwatched", "folder_watched"]
     hints.follow(lambda: drop_deeper(inbox), "the photo")
+
+
+@contextmanager
+def spare_descriptors(count: int) -> Iterator[None]:
+    """Let this process open so many more files at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probes = [os.open(os.devnull, os.O_RDONLY) for _ in range(count + 1)]
+    for probe in probes:
+        os.close(probe)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (probes[count], hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_lack_of_descriptors_blinds_no_observer(inbox: Path, count: int):
+    """Taken for blind it would be ended, and where inotify is refused just then, the folder be polled for ever."""
+    observer = FolderObserver(inbox, FileSystemEventHandler(), recursive=True, poll_seconds=None)
+    try:
+        with spare_descriptors(count):
+            assert not observer.is_blind()
+    finally:
+        observer.stop()
 
 
 def test_another_root_in_the_place_of_the_first_is_watched(watch: FolderWatch, inbox: Path, hints: Hints):

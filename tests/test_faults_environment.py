@@ -96,7 +96,9 @@ def test_daemon_that_runs_out_of_descriptors_goes_on_when_it_gets_some(world: Wo
         daemon.wait_for("job_finished", count)
     check_at_the_end(world, dict.fromkeys(names, "outbox"))
     assert {NO_DESCRIPTORS} == {one["reason"].rpartition(": ")[2] for one in daemon.logged("trouble")}
-    eventually(lambda: descriptors_of(daemon) == taken, "as many descriptors as before")
+    assert daemon.logged("folder_polled") == []
+    # What it had open for a moment when they were counted may be gone.
+    eventually(lambda: set(descriptors_of(daemon)) <= set(taken), "no more descriptors than before")
     stop(daemon)
 
 

@@ -1,6 +1,7 @@
 """One observer of watchdog's on one folder, and how to tell that it no longer sees everything."""
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ from watchdog.observers.polling import PollingObserverVFS
 from watchdog.utils import BaseThread
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
+_NO_DESCRIPTOR_LEFT: Final = {errno.EMFILE, errno.ENFILE}
 # Without a choice watchdog has the kernel report each open and close of a reader: most events would be of our own.
 _CHANGES: Final[list[type[FileSystemEvent]]] = [
     FileSystemEvent,  # passes on whatever the others make the kernel report
@@ -76,12 +78,16 @@ class FolderObserver:
         return self._sees(min(self._wanted, self._count_folders()))
 
     def is_blind(self) -> bool:
-        """Tell whether something else lies there now, or a part of the watch has been lost."""
+        """Tell whether something else lies there now, or a part of the watch has been lost.
+
+        While there is no descriptor left to look with, the watch, which needs none, counts as well.
+        """
         try:
-            moved = _place(self._folder) != self.place
-        except OSError:
-            return True
-        return moved or not all(thread.is_alive() for thread in self._threads) or not self._sees(self._count_folders())
+            if _place(self._folder) != self.place:
+                return True
+        except OSError as error:
+            return error.errno not in _NO_DESCRIPTOR_LEFT
+        return not all(thread.is_alive() for thread in self._threads) or not self._sees(self._count_folders())
 
     def stop(self) -> None:
         """End it; the handler is called no more."""
@@ -100,7 +106,10 @@ class FolderObserver:
         self._observer.event_queue.put(EventDispatcher.stop_event)
 
     def _sees(self, folders: int) -> bool:
-        return not self._descriptors or _count_watches(self._descriptors) >= folders
+        try:
+            return not self._descriptors or _count_watches(self._descriptors) >= folders
+        except OSError as error:
+            return error.errno in _NO_DESCRIPTOR_LEFT
 
     def _count_folders(self) -> int:
         """Count the folders that can be listed: no other can be watched."""
@@ -135,7 +144,7 @@ def _count_watches(descriptors: Iterable[str]) -> int:
     """Count what the kernel watches: a watch goes when its folder is deleted or unmounted."""
     count = 0
     for descriptor in descriptors:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):
             lines = (_DESCRIPTORS.with_name("fdinfo") / descriptor).read_text().splitlines()
             count += sum(line.startswith("inotify ") for line in lines)
     return count
