@@ -84,12 +84,21 @@ class Losses(Record):
     tv: float
 
 
+class StopReason(StrEnum):
+    """Why a level was painted no further."""
+
+    ITERATIONS = "iterations"
+    TIME_BUDGET = "time_budget"
+    CONVERGED = "converged"
+
+
 class LevelLog(Record):
     """What happened on one level of the pyramid."""
 
     width_px: Pixels
     height_px: Pixels
     history: tuple[Losses, ...]
+    stop_reason: StopReason
     seconds: Seconds
 
 
@@ -149,6 +158,7 @@ class Painting(Record):
     Attributes:
         started_at: when the worker began, ISO 8601 in UTC.
         seconds: by phase; `queued` is 0 until the daemon fills it in.
+        stop_reason: of the last level.
         output: the picture's file.
     """
 
@@ -161,7 +171,7 @@ class Painting(Record):
     engine: EngineFacts
     levels: tuple[LevelLog, ...]
     loss: LossSummary
-    stop_reason: Literal["iterations"]
+    stop_reason: StopReason
     seconds: Phases
     output: ImageFacts
 

@@ -1,9 +1,10 @@
 """Presets: named recipes for a painting, as plain validated records."""
 
 import itertools
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,9 +12,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationInfo,
     field_validator,
 )
+
+from nstd.pyramid import Quality, levels_for, steps_for
 
 
 class Network(StrEnum):
@@ -85,12 +89,23 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _ends_at_full_size(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if any(a >= b for a, b in itertools.pairwise(levels)) or levels[-1] != 1:
+        msg = "must ascend and end with 1"
+        raise ValueError(msg)
+    return levels
+
+
 # Strict: true is no 1, and "5" is no 5.
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 Fraction = Annotated[float, Field(gt=0, le=1, strict=True)]
 Steps = Annotated[int, Field(ge=1, le=100_000, strict=True)]
+Levels = Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=8), AfterValidator(_ends_at_full_size)]
 StepsOfLevels = Annotated[tuple[Steps, ...], Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+Auto = Literal["auto"]
+Raw = Literal["raw"]
 LayerWeights = Annotated[
     dict[str, PositiveFloat],
     Field(min_length=1, json_schema_extra={"propertyNames": {"enum": [*layer_names(Network.VGG19)]}}),
@@ -105,67 +120,102 @@ def _one_or_many(value: object) -> object:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-def _ends_at_full_size(levels: tuple[float, ...]) -> tuple[float, ...]:
-    if any(a >= b for a, b in itertools.pairwise(levels)) or levels[-1] != 1:
-        msg = "must ascend and end with 1"
-        raise ValueError(msg)
-    return levels
+def _none_for(word: str, others: str) -> Callable[[object], object]:
+    """Make a validator that lets a word stand for None, and None for nothing."""
+
+    def none_for_word(value: object) -> object:
+        if value == word:
+            return None
+        if value is None or isinstance(value, str):
+            msg = f"must be {word} or {others}"
+            raise ValueError(msg)
+        return value
+
+    return none_for_word
+
+
+def _auto_for_none(value: object) -> object:
+    return "auto" if value is None else value
+
+
+def _raw_for_none(value: object) -> object:
+    return "raw" if value is None else value
 
 
 class TransferSettings(Record):
     """How a generated image is computed from content and style, whatever their files are.
 
     Attributes:
-        levels: sizes of the coarse-to-fine pyramid, as fractions of the result's size; ascending, last is 1.
-        content_layers: weight of each layer in the content loss.
-        style_layers: weight of each layer in the style loss.
-        style_statistics: what is compared of the features of the style layers.
-        pooling: what halves the features between the network's blocks.
+        strength: how much style, 0 to 1, measured by the photo's own losses. None: the terms' weights count as such.
+        quality: how much work goes into it; decides what is left to it by `levels` and `iterations`.
+        levels: sizes of the coarse-to-fine pyramid, as fractions of the result's size; ascending, last is 1. None: by
+            the result's size.
+        iterations: optimiser steps of each level, at most; one number serves all levels. None: by the quality.
+        time_budget_seconds: time for the optimisation, at most; 0 for any.
+        tolerance: a level ends when its last 20 steps have lowered the loss by less than this share.
+        style_scale: size of the style images, relative to the generated image's.
         content_weight: factor of the content loss.
         style_weight: factor of the style loss.
         tv_weight: factor of the total variation loss; smooths.
+        style_statistics: what is compared of the features of the style layers.
+        style_layers: weight of each layer in the style loss.
+        content_layers: weight of each layer in the content loss.
+        pooling: what halves the features between the network's blocks.
         padding: what the network sees beyond the picture's border.
         init: what the generated image starts from.
         seed: of the noise, for `init: noise`.
         optimizer: how the gradient moves the pixels.
-        iterations: optimiser steps of each level; one number serves all levels.
     """
 
+    strength: Annotated[
+        Share | None,
+        BeforeValidator(_none_for("raw", "a number from 0 to 1"), json_schema_input_type=Raw | Share),
+        PlainSerializer(_raw_for_none),
+    ] = 0.5
+    quality: Quality = Quality.STANDARD
     levels: Annotated[
-        tuple[Fraction, ...],
-        Field(min_length=1, max_length=8),
-        AfterValidator(_ends_at_full_size),
-    ] = (0.5, 1)
-    content_layers: LayerWeights = {"block4_conv2": 1}
-    style_layers: LayerWeights = dict(_STYLE_LAYERS)
-    style_statistics: StyleStatistics = StyleStatistics.GRAM
-    pooling: Pooling = Pooling.MAX
+        Levels | None,
+        BeforeValidator(_none_for("auto", "a list"), json_schema_input_type=Auto | Levels),
+        PlainSerializer(_auto_for_none),
+    ] = Field("auto", validate_default=True)
+    iterations: Annotated[
+        Annotated[StepsOfLevels, BeforeValidator(_one_or_many)] | None,
+        BeforeValidator(_none_for("auto", "a number or a list"), json_schema_input_type=Auto | Steps | StepsOfLevels),
+        PlainSerializer(_auto_for_none),
+    ] = Field("auto", validate_default=True)
+    time_budget_seconds: NonNegativeFloat = 0
+    tolerance: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.001
+    style_scale: Annotated[float, Field(ge=0.1, le=4, strict=True)] = 1
     content_weight: NonNegativeFloat = 1
     style_weight: PositiveFloat = 1
     tv_weight: NonNegativeFloat = 0
+    style_statistics: StyleStatistics = StyleStatistics.GRAM
+    style_layers: LayerWeights = dict(_STYLE_LAYERS)
+    content_layers: LayerWeights = {"block4_conv2": 1}
+    pooling: Pooling = Pooling.MAX
     padding: Padding = Padding.MIRROR
     init: Init = Init.CONTENT
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     optimizer: Optimizer = Optimizer.LBFGS
-    iterations: Annotated[
-        StepsOfLevels,
-        BeforeValidator(_one_or_many, json_schema_input_type=Steps | StepsOfLevels),
-    ] = (100,)
 
     @field_validator("iterations")
     @classmethod
-    def _fits_levels(cls, iterations: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        levels = info.data.get("levels")  # absent if they are wrong themselves
-        if levels is not None and len(iterations) not in {1, len(levels)}:
+    def _fits_levels(cls, iterations: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
+        if iterations is None or len(iterations) == 1 or "levels" not in info.data:  # it is wrong itself
+            return iterations
+        levels = info.data["levels"]
+        if levels is None:
+            raise ValueError("must be one number, as long as levels is auto")
+        if len(iterations) != len(levels):
             msg = f"must be one number or one for each of the {len(levels)} levels"
             raise ValueError(msg)
         return iterations
 
-    @property
-    def schedule(self) -> tuple[tuple[float, int], ...]:
-        """Each level's fraction of the result's size, with its number of optimiser steps."""
-        steps = self.iterations if len(self.iterations) > 1 else self.iterations * len(self.levels)
-        return tuple(zip(self.levels, steps, strict=True))
+    def schedule(self, long_side_px: int) -> tuple[tuple[float, int], ...]:
+        """Return each level's fraction of the result's size, with its number of optimiser steps at most."""
+        levels = self.levels or levels_for(long_side_px)
+        steps = self.iterations or steps_for(self.quality, len(levels))
+        return tuple(zip(levels, steps * len(levels) if len(steps) == 1 else steps, strict=True))
 
 
 class StyleImage(Record):

@@ -18,6 +18,7 @@ from nstd.worker.environment import tensorflow_environment
 
 if TYPE_CHECKING:
     from nstd.engine.engine import Engine
+    from nstd.engine.styles import Style
 
 ASSETS = Path(__file__).parent.parent / "nstd" / "assets"
 Picture = NDArray[np.float32]
@@ -55,3 +56,14 @@ def picture() -> Callable[[str, int], Picture]:
             return np.asarray(image.convert("RGB"), np.float32)
 
     return read
+
+
+@pytest.fixture(scope="session")
+def style(picture: Callable[[str, int], Picture]) -> "Callable[..., Style]":
+    """Return a function that makes a style of a picture of `picture`, with its share."""
+    from nstd.engine.styles import Style  # noqa: PLC0415
+
+    def make(name: str, long_side_px: int, share: float = 1) -> Style:
+        return Style((name, long_side_px), share, lambda: picture(f"styles/{name}.jpg", long_side_px))
+
+    return make

@@ -195,7 +195,15 @@ def copied(request: Request, photo: bytes) -> Painting:
             "content": {**content, "width_px": 1, "height_px": 1},
             "styles": [],
             "engine": FACTS,
-            "levels": [{"width_px": 1, "height_px": 1, "history": [LOSSES.model_dump()], "seconds": 1}],
+            "levels": [
+                {
+                    "width_px": 1,
+                    "height_px": 1,
+                    "history": [LOSSES.model_dump()],
+                    "stop_reason": "iterations",
+                    "seconds": 1,
+                }
+            ],
             "loss": {"initial": 1, "best": 1, "final": 1, "best_step": 0},
             "stop_reason": "iterations",
             "seconds": dict.fromkeys(("queued", "decode", "style_targets", "optimise", "encode"), 0),

@@ -38,7 +38,7 @@ default_presets: [{default_presets}]
 worker: {{max_attempts: 2}}
 presets:
   quick: {{styles: [styles/swirls.jpg], size_px: 64, levels: [1], iterations: 2}}
-  slow: {{styles: [styles/embers.jpg], size_px: 64, levels: [1], iterations: {slow_iterations}}}
+  slow: {{styles: [styles/embers.jpg], size_px: 64, levels: [1], iterations: {slow_iterations}, tolerance: 0}}
 """
 
 

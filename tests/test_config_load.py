@@ -12,8 +12,9 @@ from nstd.errors import ConfigError
 from nstd.preset import Init, Network, Preset, StyleImage, layer_names
 
 KNOWN_OF_A_PRESET = (
-    "known are: levels, content_layers, style_layers, style_statistics, pooling, content_weight, style_weight, "
-    "tv_weight, padding, init, seed, optimizer, iterations, styles, size_px, format, jpeg_quality"
+    "known are: strength, quality, levels, iterations, time_budget_seconds, tolerance, style_scale, content_weight, "
+    "style_weight, tv_weight, style_statistics, style_layers, content_layers, pooling, padding, init, seed, optimizer, "
+    "styles, size_px, format, jpeg_quality"
 )
 
 PYDANTICS_WORDS = re.compile("Input should|is not valid|valid (dictionary|tuple|string|integer)")
@@ -91,7 +92,7 @@ def test_sections_whose_settings_are_all_commented_out_have_their_defaults():
 def test_enums_and_lists_arrive_as_types_of_the_records():
     config = load(preset("init: noise\n    levels: [0.25, 0.5, 1]\n    iterations: [3, 2, 1]"))
     assert config.presets["p"].init is Init.NOISE
-    assert config.presets["p"].schedule == ((0.25, 3), (0.5, 2), (1, 1))
+    assert config.presets["p"].schedule(512) == ((0.25, 3), (0.5, 2), (1, 1))
 
 
 @pytest.mark.parametrize(
@@ -142,11 +143,26 @@ def test_enums_and_lists_arrive_as_types_of_the_records():
             "3:13: presets.p.levels: must have at most 8 entries (got a list)",
         ),
         (
-            "iterations: [1, 2, 3]",
-            "3:17: presets.p.iterations: must be one number or one for each of the 2 levels (got [1, 2, 3])",
+            "levels: [0.5, 1]\n    iterations: [1, 2, 3]",
+            "4:17: presets.p.iterations: must be one number or one for each of the 2 levels (got [1, 2, 3])",
         ),
         ("iterations: []", "3:17: presets.p.iterations: must not be empty (got [])"),
-        ("iterations: x", "3:17: presets.p.iterations: must be a whole number (got 'x')"),
+        (
+            "iterations: [1, 2]",
+            "3:17: presets.p.iterations: must be one number, as long as levels is auto (got [1, 2])",
+        ),
+        ("iterations: x", "3:17: presets.p.iterations: must be auto or a number or a list (got 'x')"),
+        ("levels: atuo", "3:13: presets.p.levels: must be auto or a list (got 'atuo')"),
+        ("levels:", "3:12: presets.p.levels: must be auto or a list (got nothing)"),
+        ("strength: 1.5", "3:15: presets.p.strength: must be <= 1 (got 1.5)"),
+        ("strength: much", "3:15: presets.p.strength: must be raw or a number from 0 to 1 (got 'much')"),
+        ("tolerance: 1", "3:16: presets.p.tolerance: must be < 1 (got 1)"),
+        ("time_budget_seconds: -1", "3:26: presets.p.time_budget_seconds: must be >= 0 (got -1)"),
+        ("style_scale: 5", "3:18: presets.p.style_scale: must be <= 4 (got 5)"),
+        (
+            "quality: best",
+            "3:14: presets.p.quality: must be one of: draft, standard, high (got 'best')",
+        ),
         ("iterations: [1, 0]", "3:21: presets.p.iterations[1]: must be >= 1 (got 0)"),
         ("content_layers: [block4_conv2]", "3:21: presets.p.content_layers: must be a mapping (got ['block4_conv2'])"),
         ("style_layers: {}", "3:19: presets.p.style_layers: must not be empty (got {})"),

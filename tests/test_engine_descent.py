@@ -13,12 +13,15 @@ def steps(engine, picture, request):
     settings = TransferSettings()
     descent = Descent(Objective(engine._extractor, settings), request.param)  # noqa: SLF001  to load the network once
     content, style = (preprocess(picture(name, 64)) for name in ("photos/astronaut.jpg", "styles/swirls.jpg"))
-    statistics = descent.objective.style_statistics(style)
-    targets = Targets(descent.objective.content_targets(content), descent.objective.style_targets([statistics], [1.0]))
+    photo = descent.objective.photo(content)
+    targets = Targets(
+        photo.content, descent.objective.style_targets([descent.objective.style_statistics(style)], [1.0])
+    )
+    weights = descent.objective.weights(settings, photo, targets.style)
     canvas, evaluated = descent.start(content, 12), []
     for _ in range(12):
         image = canvas.image.numpy()
-        canvas, terms = descent.step(canvas, targets, descent.objective.weights(settings))
+        canvas, terms = descent.step(canvas, targets, weights)
         evaluated.append((image, float(terms.total)))
     return evaluated, canvas
 

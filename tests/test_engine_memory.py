@@ -9,6 +9,7 @@ from tensorflow.python.framework.func_graph import FuncGraph
 
 from nstd.config.settings import Precision
 from nstd.engine.engine import Engine
+from nstd.engine.styles import Style
 from nstd.preset import Network, TransferSettings
 
 DEEP_LAYERS = ["block3_conv1", "block3_conv2", "block4_conv1", "block4_conv2", "block5_conv1"]
@@ -21,7 +22,7 @@ def paint(weights, request) -> Callable[[int, str], None]:
     def run(side: int, content_layer: str) -> None:
         photo = np.random.default_rng(side).uniform(0, 255, (side, 48, 3)).astype(np.float32)
         settings = TransferSettings(content_layers={content_layer: 1}, levels=(1,), iterations=(2,))
-        for _ in engine.transfer(photo, [(photo, 1.0)], settings).steps():
+        for _ in engine.transfer(photo, [Style(side, 1, lambda: photo)], settings).steps():
             pass
 
     return run

@@ -1,8 +1,12 @@
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from nstd.config.settings import Precision
+from nstd.engine.balance import TermWeights
 from nstd.engine.compiled import compiled
 from nstd.engine.extractor import Extractor
 from nstd.engine.objective import Objective, Targets
@@ -10,7 +14,11 @@ from nstd.engine.pixels import preprocess
 from nstd.preset import Network, Pooling, StyleStatistics, TransferSettings
 
 SETTINGS = TransferSettings(
-    content_layers={"block2_conv2": 1, "block4_conv2": 0.5}, content_weight=2, style_weight=3, tv_weight=0.1
+    content_layers={"block2_conv2": 1, "block4_conv2": 0.5},
+    content_weight=2,
+    style_weight=3,
+    tv_weight=0.1,
+    strength="raw",
 )
 
 
@@ -24,15 +32,23 @@ def objective(extractor) -> Objective:
     return Objective(extractor, SETTINGS)
 
 
-def targets_of(objective: Objective, content: tf.Tensor, style: tf.Tensor) -> Targets:
-    statistics = objective.style_statistics(style)
-    return Targets(objective.content_targets(content), objective.style_targets([statistics], [1.0]))
+class Aims(NamedTuple):
+    """What a pair aims at; `weights` are those of any settings for it."""
+
+    targets: Targets
+    weights: Callable[[TransferSettings], TermWeights]
+
+
+def aims_of(objective: Objective, content: tf.Tensor, style: tf.Tensor) -> Aims:
+    photo = objective.photo(content)
+    targets = Targets(photo.content, objective.style_targets([objective.style_statistics(style)], [1.0]))
+    return Aims(targets, lambda settings: objective.weights(settings, photo, targets.style))
 
 
 @pytest.fixture(scope="module")
-def targets(objective, picture) -> Targets:
+def aims(objective, picture) -> Aims:
     content, style = (preprocess(picture(name, 64)) for name in ("photos/chelsea.jpg", "styles/swirls.jpg"))
-    return targets_of(objective, content, style)
+    return aims_of(objective, content, style)
 
 
 @pytest.fixture
@@ -41,9 +57,9 @@ def image(picture) -> tf.Tensor:
 
 
 @pytest.mark.parametrize("pooling", list(Pooling))
-def test_gradient_agrees_with_finite_differences(extractor, targets, image, pooling):
+def test_gradient_agrees_with_finite_differences(extractor, aims, image, pooling):
     objective = Objective(extractor, SETTINGS.model_copy(update={"pooling": pooling}))
-    factors = objective.weights(SETTINGS)
+    targets, factors = aims.targets, aims.weights(SETTINGS)
     _, gradient = objective.evaluate(image, targets, factors)
     rng = np.random.default_rng(5)
     # Along the gradient, and along random directions made to have a part of it.
@@ -62,8 +78,8 @@ def _mixed(unit: tf.Tensor, rng: np.random.Generator) -> tf.Tensor:
     return mixed / tf.norm(mixed)
 
 
-def test_terms_add_up_to_the_total(objective, targets, image):
-    terms, _ = objective.evaluate(image, targets, objective.weights(SETTINGS))
+def test_terms_add_up_to_the_total(objective, aims, image):
+    terms, _ = objective.evaluate(image, aims.targets, aims.weights(SETTINGS))
     losses = objective.losses(7, terms)
     assert losses.step == 7
     assert list(losses.style) == list(SETTINGS.style_layers)
@@ -71,10 +87,10 @@ def test_terms_add_up_to_the_total(objective, targets, image):
     assert losses.total == pytest.approx(losses.content + sum(losses.style.values()) + losses.tv, rel=1e-5)
 
 
-def test_every_weight_scales_its_own_term(objective, targets, image):
+def test_every_weight_scales_its_own_term(objective, aims, image):
     def losses(**changes: float):
         settings = SETTINGS.model_copy(update=changes)
-        return objective.losses(0, objective.evaluate(image, targets, objective.weights(settings))[0])
+        return objective.losses(0, objective.evaluate(image, aims.targets, aims.weights(settings))[0])
 
     plain = losses()
     assert losses(content_weight=4).content == pytest.approx(2 * plain.content)
@@ -84,20 +100,20 @@ def test_every_weight_scales_its_own_term(objective, targets, image):
     assert doubled == pytest.approx(plain.style | {"block3_conv1": 2 * plain.style["block3_conv1"]})
 
 
-def test_one_graph_serves_all_sizes(objective, targets, picture):
-    factors = objective.weights(SETTINGS)
+def test_one_graph_serves_all_sizes(objective, aims, picture):
+    factors = aims.weights(SETTINGS)
     evaluate = compiled(objective.evaluate, objective.signature)
     for side in (33, 48, 64):
         square = preprocess(picture("photos/coffee.jpg", 64)[:40, :side])
-        terms, gradient = evaluate(square, Targets(objective.content_targets(square), targets.style), factors)
+        terms, gradient = evaluate(square, Targets(objective.photo(square).content, aims.targets.style), factors)
         assert float(terms.total) > 0
         assert gradient.shape == square.shape
 
 
-def test_steps_are_shared_by_settings_with_the_same_layers(engine, picture):
-    photo, style = picture("photos/coffee.jpg", 32), [(picture("styles/swirls.jpg", 32), 1.0)]
+def test_steps_are_shared_by_settings_with_the_same_layers(engine, picture, style):
+    photo, styles = picture("photos/coffee.jpg", 32), [style("swirls", 32)]
     first, second, *others = (
-        engine.transfer(photo, style, settings)._descent  # noqa: SLF001  that it is one object is the point
+        engine.transfer(photo, styles, settings)._descent  # noqa: SLF001  that it is one object is the point
         for settings in (
             TransferSettings(style_layers={"block1_conv1": 1, "block2_conv1": 2}),
             TransferSettings(style_layers={"block2_conv1": 5, "block1_conv1": 1}, content_weight=3),
@@ -118,7 +134,8 @@ def test_wasserstein_gradient_agrees_with_finite_differences(extractor, picture,
     settings = SETTINGS.model_copy(update={"style_statistics": StyleStatistics.WASSERSTEIN})
     objective = Objective(extractor, settings)
     content, style = (preprocess(picture(name, 64)) for name in ("photos/chelsea.jpg", "styles/swirls.jpg"))
-    targets, factors = targets_of(objective, content, style), objective.weights(settings)
+    targets, weights = aims_of(objective, content, style)
+    factors = weights(settings)
     _, gradient = objective.evaluate(image, targets, factors)
     unit = gradient / tf.norm(gradient)
     # The step is long because the loss is computed to some 1e-5 of itself.
@@ -149,7 +166,7 @@ def test_short_numbers_give_nearly_the_same_loss(
 
 @pytest.mark.parametrize("factor", [1e-25, 1e20])
 def test_float16_gives_the_gradient_of_any_size_of_loss(weights, extractor, picture, factor):
-    settings = TransferSettings(content_weight=factor, style_weight=factor)
+    settings = TransferSettings(content_weight=factor, style_weight=factor, strength="raw")
     half = Extractor(Network.VGG19, weights.arrays, Precision.FLOAT16)
     (_, exact), (_, rough) = evaluated_in_both(extractor, half, settings, picture)
     # In the largest value's measure, as the squares of the others leave float32.
@@ -160,6 +177,6 @@ def test_float16_gives_the_gradient_of_any_size_of_loss(weights, extractor, pict
 def evaluated_in_both(extractor: Extractor, other: Extractor, settings: TransferSettings, picture):
     photo, style = (preprocess(picture(name, 48)) for name in ("photos/chelsea.jpg", "styles/swirls.jpg"))
     first, second = Objective(extractor, settings), Objective(other, settings)
-    targets = targets_of(first, photo, style)
+    targets, weights = aims_of(first, photo, style)
     for objective in (first, second):
-        yield compiled(objective.evaluate, objective.signature)(photo[:, ::-1], targets, objective.weights(settings))
+        yield compiled(objective.evaluate, objective.signature)(photo[:, ::-1], targets, weights(settings))

@@ -32,11 +32,10 @@ def make_evaluation(precision: Precision, size_px: int) -> Callable[[], None]:
     objective = Objective(extractor, settings)
     pictures = np.random.default_rng(0).uniform(0, 255, (2, size_px, size_px, 3)).astype(np.float32)
     image, style = (preprocess(picture) for picture in pictures)
-    targets = Targets(
-        objective.content_targets(style), objective.style_targets([objective.style_statistics(style)], [1.0])
-    )
+    photo = objective.photo(style)
+    targets = Targets(photo.content, objective.style_targets([photo.statistics], [1.0]))
     evaluation = compiled(objective.evaluate, objective.signature)
-    factors = objective.weights(settings)
+    factors = objective.weights(settings, photo, targets.style)
 
     def evaluate() -> None:
         terms, gradient = evaluation(image, targets, factors)

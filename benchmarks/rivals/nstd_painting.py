@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import nstd
@@ -26,6 +27,7 @@ from nstd.config.settings import EngineSettings, Limits
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
 from nstd.engine.losses import CONTENT_SCALE
+from nstd.engine.styles import Style
 from nstd.engine.transfer import Transfer
 from nstd.images.decode import decode_image
 from nstd.images.encode import encode_image
@@ -46,6 +48,8 @@ def settings(arguments: argparse.Namespace) -> dict[str, object]:
         "content_weight": CONTENT_FACTOR / CONTENT_SCALE,
         "style_layers": STYLE_LAYERS,
         "padding": arguments.padding,
+        "strength": "raw",
+        "tolerance": 0,
     }
 
 
@@ -56,7 +60,7 @@ def prepare(content: Path, preset: Preset) -> Transfer:
     engine = Engine(weights.network, weights.arrays, claim_device(engine_settings).precision)
     photo = decode_image(content, limits)
     fitted = resize_image(photo, *fitted_size(photo.shape[1], photo.shape[0], preset.size_px))
-    styles = [(decode_image(style.image, limits), style.weight) for style in preset.styles]
+    styles = [Style(style.image, style.weight, partial(decode_image, style.image, limits)) for style in preset.styles]
     return engine.transfer(fitted, styles, preset)
 
 
@@ -64,7 +68,7 @@ def full_size_steps(transfer: Transfer, preset: Preset, every: int) -> Iterator[
     """Paint; yield the number of steps at full size after every so many, and at the end."""
     steps = 0
     for step in transfer.steps():
-        if step.level == len(preset.levels) - 1:
+        if step.level == len(preset.schedule(preset.size_px)) - 1:
             # The level's first evaluation is of its start: no step was done.
             if steps and steps % every == 0:
                 yield steps

@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from nstd.engine.balance import TermWeights
 from nstd.engine.compiled import compiled
-from nstd.engine.objective import Objective, Targets, Terms, TermWeights
+from nstd.engine.objective import Objective, Targets, Terms
 from nstd.engine.optimizers import make_mover
 from nstd.engine.pixels import IMAGE, within_range
 from nstd.preset import Optimizer

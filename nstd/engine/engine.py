@@ -9,14 +9,16 @@ from nstd.config.settings import Precision
 from nstd.engine.descent import Descent
 from nstd.engine.extractor import Extractor, LayerArrays
 from nstd.engine.objective import Objective
-from nstd.engine.transfer import Picture, Transfer
+from nstd.engine.pixels import Picture
+from nstd.engine.styles import StatisticsCache, Style
+from nstd.engine.transfer import Transfer
 from nstd.preset import Network, TransferSettings
 
 _DESCENTS_KEPT: Final = 2
 
 
 class Engine:
-    """Hold the extractor and the compiled steps.
+    """Hold the extractor, the compiled steps and the styles' statistics.
 
     Args:
         network: which architecture.
@@ -27,12 +29,11 @@ class Engine:
     def __init__(self, network: Network, weights: Mapping[str, LayerArrays], precision: Precision) -> None:
         self._extractor = Extractor(network, weights, precision)
         self._descents: dict[Hashable, Descent] = {}
+        self._statistics = StatisticsCache()
 
-    def transfer(
-        self, content: Picture, styles: Sequence[tuple[Picture, float]], settings: TransferSettings
-    ) -> Transfer:
+    def transfer(self, content: Picture, styles: Sequence[Style], settings: TransferSettings) -> Transfer:
         """Prepare the painting of one content image; see `Transfer`."""
-        return Transfer(self._descent(settings), content, styles, settings)
+        return Transfer(self._descent(settings), content, styles, settings, cache=self._statistics)
 
     def _descent(self, settings: TransferSettings) -> Descent:
         """Return the step for the settings' layers and optimiser; its graph serves all pictures that use these."""

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from nstd.engine.balance import TermWeights, Yardstick, term_weights
 from nstd.engine.compiled import compiled
 from nstd.engine.extractor import Extractor
 from nstd.engine.losses import content_loss, total_variation_loss
@@ -28,18 +29,20 @@ class Targets(NamedTuple):
     style: list[Any]
 
 
-class TermWeights(NamedTuple):
-    """The factors of the loss terms as float32 tensors, so that a change of them compiles nothing.
+class Photo(NamedTuple):
+    """What the objective knows of the content image.
 
     Attributes:
-        content: `[number of content layers]`.
-        style: `[number of style layers]`.
-        tv: scalar.
+        content: as in `Targets`.
+        spread: `[number of content layers]`, as in `Yardstick.content`.
+        statistics: raw style statistics, one value a style layer.
+        variation: scalar, its total variation.
     """
 
-    content: tf.Tensor
-    style: tf.Tensor
-    tv: tf.Tensor
+    content: list[tf.Tensor]
+    spread: tf.Tensor
+    statistics: list[Any]
+    variation: tf.Tensor
 
 
 class Terms(NamedTuple):
@@ -55,19 +58,21 @@ class Objective:
     """Total loss of an image with its gradient, for the layers of some settings; their weights are given each time.
 
     Attributes:
-        content_targets: maps an image `[1, H, W, 3]` to `Targets.content`.
+        photo: maps an image `[1, H, W, 3]` to its `Photo`.
         style_statistics: maps one to raw statistics, of which `style_targets` makes `Targets.style`.
+        style_structure: what these depend on, besides the image and the extractor.
 
     Reference:
         Gatys et al. 2016, eq. 7. Differs: a total variation term beside content and style.
     """
 
     def __init__(self, extractor: Extractor, settings: TransferSettings) -> None:
-        self._content_layers, self._style_layers, statistics, pooling, self._has_tv = self.structure(settings)
-        self._statistics = KINDS[statistics]
+        self._content_layers, self._style_layers, kind, pooling, self._has_tv = self.structure(settings)
+        self.style_structure = self._style_layers, kind, pooling
+        self._statistics = KINDS[kind]
         self._layers = tuple(dict.fromkeys(self._content_layers + self._style_layers))
         self._model = extractor.cut(self._layers, pooling)
-        self.content_targets = compiled(self._content_targets, [IMAGE])
+        self.photo = compiled(self._photo, [IMAGE])
         self.style_statistics = compiled(self._style_statistics, [IMAGE])
 
     @staticmethod
@@ -76,11 +81,14 @@ class Objective:
         layers = tuple(sorted(settings.content_layers)), tuple(sorted(settings.style_layers))
         return *layers, settings.style_statistics, settings.pooling, settings.tv_weight > 0
 
-    def weights(self, settings: TransferSettings) -> TermWeights:
-        """Gather the factors of `settings`, whose layers are this objective's."""
-        content = [settings.content_weight * settings.content_layers[name] for name in self._content_layers]
-        style = [settings.style_weight * settings.style_layers[name] for name in self._style_layers]
-        return TermWeights(*(tf.constant(x, tf.float32) for x in (content, style, settings.tv_weight)))
+    def weights(self, settings: TransferSettings, photo: Photo, style: list[Any]) -> TermWeights:
+        """Weigh the terms of `settings`, whose layers are this objective's, for a photo and targets of the style."""
+        layers = (
+            [settings.content_layers[name] for name in self._content_layers],
+            [settings.style_layers[name] for name in self._style_layers],
+        )
+        losses = tf.stack(self._style_losses(photo.statistics, style))
+        return term_weights(settings, layers, Yardstick(photo.spread, losses, photo.variation))
 
     def style_targets(self, statistics: Sequence[list[Any]], shares: Sequence[float]) -> list[Any]:
         """Average the raw statistics of several style images, with shares that sum to 1, and make targets of them."""
@@ -119,20 +127,25 @@ class Objective:
     def _features(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(self._layers, self._model(image), strict=True))
 
-    def _content_targets(self, image: tf.Tensor) -> list[tf.Tensor]:
+    def _photo(self, image: tf.Tensor) -> Photo:
         features = self._features(image)
-        return [tf.cast(features[name], tf.float32) for name in self._content_layers]
+        content = [tf.cast(features[name], tf.float32) for name in self._content_layers]
+        spread = [content_loss(layer, tf.reduce_mean(layer, [0, 1, 2])) for layer in content]
+        return Photo(content, tf.stack(spread), self._measured(features), total_variation_loss(image))
 
     def _style_statistics(self, image: tf.Tensor) -> list[Any]:
-        features = self._features(image)
+        return self._measured(self._features(image))
+
+    def _measured(self, features: dict[str, tf.Tensor]) -> list[Any]:
         return [self._statistics.measure(features[name]) for name in self._style_layers]
+
+    def _style_losses(self, statistics: list[Any], targets: list[Any]) -> list[tf.Tensor]:
+        return [self._statistics.loss(s, t) for s, t in zip(statistics, targets, strict=True)]
 
     def _terms(self, image: tf.Tensor, targets: Targets, weights: TermWeights) -> Terms:
         features = self._features(image)
         content = [content_loss(features[n], t) for n, t in zip(self._content_layers, targets.content, strict=True)]
-        statistics = [self._statistics.measure(features[name]) for name in self._style_layers]
-        losses = [self._statistics.loss(s, t) for s, t in zip(statistics, targets.style, strict=True)]
-        style = weights.style * tf.stack(losses)
+        style = weights.style * tf.stack(self._style_losses(self._measured(features), targets.style))
         weighted_content = tf.reduce_sum(weights.content * tf.stack(content))
         tv = weights.tv * total_variation_loss(image) if self._has_tv else tf.constant(0.0)
         return Terms(weighted_content + tf.reduce_sum(style) + tv, weighted_content, style, tv)

@@ -10,6 +10,8 @@ MEAN_BGR: Final[NDArray[np.float32]] = np.array([103.939, 116.779, 123.68], np.f
 """ImageNet's channel means in BGR order, as in Simonyan and Zisserman's training."""
 
 
+Picture = NDArray[np.float32]
+
 IMAGE: Final = tf.TensorSpec([1, None, None, 3])
 """The network's input, of any size."""
 

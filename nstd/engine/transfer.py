@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nstd.engine.balance import TermWeights
 from nstd.engine.descent import Descent
 from nstd.engine.objective import Targets
-from nstd.engine.pixels import deprocess, preprocess
+from nstd.engine.pixels import Picture, deprocess, preprocess
+from nstd.engine.stopping import Stopping
+from nstd.engine.styles import StatisticsCache, Style
 from nstd.errors import EngineError
-from nstd.images.resize import fitted_size, resize_image, same_pixels_size
-from nstd.job import LevelLog, Losses, LossSummary
+from nstd.images.resize import MIN_SIDE_PX, fitted_size, resize_image, same_pixels_size
+from nstd.job import LevelLog, Losses, LossSummary, StopReason
 from nstd.preset import Init, Padding, TransferSettings
 
 MARGIN_PX: Final = 16
@@ -23,15 +25,14 @@ So, with `padding: mirror`, every level is painted with its border mirrored outw
 cut off.
 """
 
-Picture = NDArray[np.float32]
-
 
 class Step(NamedTuple):
     """One evaluation's report.
 
     Attributes:
-        number: evaluations so far on all levels, this one included; it ends at `total`.
-        progress: share of the whole work that is done, 0 to 1, a level's evaluations weighing as many pixels as it has.
+        number: evaluations so far on all levels, this one included; it ends at `total`, or before.
+        progress: share of the whole work that is done, 0 to 1, a level's evaluations weighing as many pixels as it has;
+            or of the time budget, where that is more.
         level: index of the level, 0 is the coarsest.
         losses: of this evaluation.
     """
@@ -51,14 +52,15 @@ class Transfer:
     Args:
         descent: built for the layers and the optimiser of `settings`.
         content: `[H, W, 3]` float32, RGB, 0..255; the result has its size.
-        styles: style images of any size, in the same form, each with its share in the statistics.
+        styles: style images of any size.
         settings: how to paint.
-        clock: seconds, for the durations in the log.
+        cache: of the styles' statistics, for this network in this precision.
+        clock: seconds, for the durations in the log and for the time budget.
 
     Attributes:
         loss: summary of the last level.
         levels: what happened on each finished level.
-        style_seconds: time spent on the style images' statistics.
+        style_seconds: time spent on the style images and their statistics.
 
     Reference:
         Gatys et al. 2016, section 2; coarse to fine as in Gatys et al. 2017, section 6.
@@ -70,8 +72,10 @@ class Transfer:
         self,
         descent: Descent,
         content: Picture,
-        styles: Sequence[tuple[Picture, float]],
+        styles: Sequence[Style],
         settings: TransferSettings,
+        *,
+        cache: StatisticsCache | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._descent = descent
@@ -79,10 +83,12 @@ class Transfer:
         self._content = content
         self._styles = styles
         self._settings = settings
+        self._cache = cache or StatisticsCache()
         self._clock = clock
+        self._margin = MARGIN_PX if settings.padding is Padding.MIRROR else 0
         self.levels: list[LevelLog] = []
         self.style_seconds = 0.0
-        self._best: tuple[Any, int] | None = None
+        self._best: Any = None
 
     @property
     def best(self) -> Picture:
@@ -93,8 +99,7 @@ class Transfer:
         """
         if self._best is None:
             raise EngineError("there is no picture before the first step")
-        image, margin = self._best
-        return _without_margin(deprocess(image), margin)
+        return _without_margin(deprocess(self._best), self._margin)
 
     def steps(self) -> Iterator[Step]:
         """Paint; yield after every evaluation.
@@ -102,63 +107,87 @@ class Transfer:
         Raises:
             EngineError: the loss is not finite.
         """
-        schedule = self._settings.schedule
+        schedule = self._settings.schedule(max(_size(self._content)))
+        stopping = Stopping(self._settings, self._clock)
         total = sum(iterations + 1 for _, iterations in schedule)
-        work = sum((iterations + 1) * fraction**2 for fraction, iterations in schedule)
+        work = [(iterations + 1) * fraction**2 for fraction, iterations in schedule]
         number, done = 0, 0.0
+        before: Picture | None = None
         for level, (fraction, iterations) in enumerate(schedule):
             content = _scaled(self._content, fraction)
-            start = resize_image(self.best, *_size(content)) if level else self._start(content)
-            for losses in self._paint_level(content, start, iterations):
+            due = sum(work[: level + 1]) / sum(work)
+            for losses in self._paint_level(content, self._start(content, before), iterations, stopping, due):
                 number, done = number + 1, done + fraction**2
-                yield Step(number, total, min(1.0, done / work), level, losses)
+                yield Step(number, total, min(1.0, max(done / sum(work), stopping.spent)), level, losses)
+            before, done = content, due * sum(work)
 
-    def _paint_level(self, content: Picture, start: Picture, iterations: int) -> Iterator[Losses]:
+    def _paint_level(
+        self, content: Picture, start: Picture, iterations: int, stopping: Stopping, due: float
+    ) -> Iterator[Losses]:
         started = self._clock()
-        margin = MARGIN_PX if self._settings.padding is Padding.MIRROR else 0
-        targets = self._targets(_with_margin(content, margin))
-        weights = self._objective.weights(self._settings)
-        canvas = self._descent.start(preprocess(_with_margin(start, margin)), iterations)
+        targets, weights = self._aims(_with_margin(content, self._margin))
+        canvas = self._descent.start(preprocess(_with_margin(start, self._margin)), iterations)
         history: list[Losses] = []
-        for step in range(iterations + 1):
+        reason = None
+        while reason is None:
             canvas, terms = self._descent.step(canvas, targets, weights)
-            losses = _finite(self._objective.losses(step, terms))
-            history.append(losses)
+            history.append(_finite(self._objective.losses(len(history), terms)))
             # Not the canvas itself: it holds the optimiser's memory.
-            self._best = canvas.best, margin
-            yield losses
-        self._conclude(content, history, self._clock() - started)
+            self._best = canvas.best
+            reason = stopping.reason(history, iterations, due)
+            yield history[-1]
+        self._conclude(content, history, reason, self._clock() - started)
 
-    def _conclude(self, content: Picture, history: list[Losses], seconds: float) -> None:
+    def _conclude(self, content: Picture, history: list[Losses], reason: StopReason, seconds: float) -> None:
         width, height = _size(content)
-        self.levels.append(LevelLog(width_px=width, height_px=height, history=tuple(history), seconds=seconds))
+        self.levels.append(
+            LevelLog(width_px=width, height_px=height, history=tuple(history), stop_reason=reason, seconds=seconds)
+        )
         best = min(history, key=lambda losses: losses.total)
         self.loss = LossSummary(initial=history[0].total, best=best.total, final=history[-1].total, best_step=best.step)
 
-    def _targets(self, content: Picture) -> Targets:
+    def _aims(self, content: Picture) -> tuple[Targets, TermWeights]:
+        photo = self._objective.photo(preprocess(content))
         started = self._clock()
         style = self._style_targets(content.shape[0] * content.shape[1])
         self.style_seconds += self._clock() - started
-        return Targets(self._objective.content_targets(preprocess(content)), style)
+        return Targets(photo.content, style), self._objective.weights(self._settings, photo, style)
 
     def _style_targets(self, pixels: int) -> list[Any]:
-        """Average the style images' statistics, each taken at the generated image's number of pixels."""
-        shares = np.array([share for _, share in self._styles])
-        statistics = []
-        for style, _ in self._styles:
-            size = same_pixels_size(*_size(style), pixels)
-            statistics.append(self._objective.style_statistics(preprocess(resize_image(style, *size))))
+        """Average the style images' statistics, each taken at the generated image's number of pixels, or in scale."""
+        shares = np.array([style.share for style in self._styles])
+        pixels = max(MIN_SIDE_PX**2, round(pixels * self._settings.style_scale**2))
+        statistics = [self._statistics(style, pixels) for style in self._styles]
         return self._objective.style_targets(statistics, shares / shares.sum())
 
-    def _start(self, content: Picture) -> Picture:
+    def _statistics(self, style: Style, pixels: int) -> list[Any]:
+        def measure() -> list[Any]:
+            image = style.read()
+            resized = resize_image(image, *same_pixels_size(*_size(image), pixels))
+            return list(self._objective.style_statistics(preprocess(resized)))
+
+        return self._cache.get((style.identity, pixels, self._objective.style_structure), measure)
+
+    def _start(self, content: Picture, before: Picture | None) -> Picture:
+        """Return what a level starts from, given the content images of this level and of the one before."""
+        if before is not None:
+            return self._refined(content, before)
         match self._settings.init:
             case Init.CONTENT:
                 return content
             case Init.STYLE:
-                return _covering(self._styles[0][0], *_size(content))
+                return _covering(self._styles[0].read(), *_size(content))
             case Init.NOISE:
                 noise = np.random.default_rng(self._settings.seed).normal(127.5, 32, content.shape)
                 return noise.clip(0, 255).astype(np.float32)
+
+    def _refined(self, content: Picture, before: Picture) -> Picture:
+        """Enlarge the best picture of the level before; where painting began with the photo, with its finest detail."""
+        size = _size(content)
+        enlarged = resize_image(self.best, *size)
+        if self._settings.init is not Init.CONTENT:
+            return enlarged
+        return (enlarged + content - resize_image(before, *size)).clip(0, 255)
 
 
 def _finite(losses: Losses) -> Losses:

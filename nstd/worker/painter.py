@@ -1,5 +1,6 @@
 """One request after the other, from images to a painting, on an engine that stays warm."""
 
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,8 @@ from nstd import __version__
 from nstd.config.settings import EngineSettings, Limits
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
-from nstd.engine.transfer import Picture
+from nstd.engine.pixels import Picture
+from nstd.engine.styles import Style
 from nstd.errors import InputError, StyleError
 from nstd.images.decode import decode_image
 from nstd.images.encode import check_picture, encode_image
@@ -19,7 +21,7 @@ from nstd.images.resize import fitted_size, resize_image
 from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
 from nstd.spool.durable import trouble, write_durably
 from nstd.weights.store import Weights
-from nstd.worker.messages import Done, Request, Source, Stepped
+from nstd.worker.messages import Done, Request, Source, Stepped, StyleSource
 
 
 class Painter:
@@ -40,6 +42,7 @@ class Painter:
     def __init__(self, settings: EngineSettings, limits: Limits, weights: Weights) -> None:
         device = claim_device(settings)
         self._limits = limits
+        self._style_sizes: dict[str, tuple[int, int]] = {}
         self._engine = Engine(weights.network, weights.arrays, device.precision)
         self.facts = EngineFacts(
             network=weights.network,
@@ -63,10 +66,9 @@ class Painter:
         """
         started_at, lap = _now(), _stopwatch()
         content = self._decode(request.content)
-        styles = [self._decode_style(style) for style in request.styles]
         decode = lap()
-        shares = [(image, style.weight) for image, style in zip(styles, request.styles, strict=True)]
-        transfer = self._engine.transfer(_fitted(content, request.preset.size_px), shares, request.preset)
+        styles = [self._style(source) for source in request.styles]
+        transfer = self._engine.transfer(_fitted(content, request.preset.size_px), styles, request.preset)
         for step in transfer.steps():
             yield Stepped(**step._asdict())
         optimise = lap() - transfer.style_seconds
@@ -75,15 +77,15 @@ class Painter:
             started_at=started_at,
             finished_at=_now(),
             preset=request.preset,
-            content=ImageFacts(**_facts(request.content, content)),
+            content=ImageFacts(**_facts(request.content, _size(content))),
             styles=tuple(
-                StyleFacts(**_facts(style, image), weight=style.weight)
-                for style, image in zip(request.styles, styles, strict=True)
+                StyleFacts(**_facts(style, self._style_sizes[style.sha256]), weight=style.weight)
+                for style in request.styles
             ),
             engine=self.facts,
             levels=tuple(transfer.levels),
             loss=transfer.loss,
-            stop_reason="iterations",
+            stop_reason=transfer.levels[-1].stop_reason,
             seconds=Phases(
                 queued=0, decode=decode, style_targets=transfer.style_seconds, optimise=optimise, encode=lap()
             ),
@@ -94,17 +96,27 @@ class Painter:
     def _decode(self, source: Source) -> Picture:
         return decode_image(source.path, self._limits, name=source.name)
 
-    def _decode_style(self, source: Source) -> Picture:
+    def _style(self, source: StyleSource) -> Style:
+        # Each level asks for it, if its statistics are new.
+        return Style(source.sha256, source.weight, functools.cache(lambda: self._decode_style(source)))
+
+    def _decode_style(self, source: StyleSource) -> Picture:
         try:
-            return self._decode(source)
+            image = self._decode(source)
         except InputError as error:
             msg = f"style image {error}"
             raise StyleError(msg) from error
+        self._style_sizes[source.sha256] = _size(image)
+        return image
+
+
+def _size(image: Picture) -> tuple[int, int]:
+    height, width, _ = image.shape
+    return width, height
 
 
 def _fitted(image: Picture, size_px: int) -> Picture:
-    height, width, _ = image.shape
-    return resize_image(image, *fitted_size(width, height, size_px))
+    return resize_image(image, *fitted_size(*_size(image), size_px))
 
 
 def _commit(picture: Picture, request: Request) -> ImageFacts:
@@ -112,7 +124,7 @@ def _commit(picture: Picture, request: Request) -> ImageFacts:
     with trouble("write the picture"):
         write_durably(request.picture, data)
         written = request.picture.read_bytes()
-    height, width, _ = picture.shape
+    width, height = _size(picture)
     check_picture(written, request.preset.format, (width, height))
     return ImageFacts(
         name=request.picture.name,
@@ -123,8 +135,8 @@ def _commit(picture: Picture, request: Request) -> ImageFacts:
     )
 
 
-def _facts(source: Source, image: Picture) -> dict[str, str | int]:
-    height, width, _ = image.shape
+def _facts(source: Source, size: tuple[int, int]) -> dict[str, str | int]:
+    width, height = size
     return {
         "name": source.name,
         "bytes": source.bytes,
