@@ -11,6 +11,7 @@ import typer
 from nstd import __version__
 from nstd.errors import ConfigError, InputError, NstdError, SpoolError, SpoolLockedError
 from nstd.preset import Network
+from nstd.pyramid import Quality
 from nstd.weights.sources import Source
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def stylize(
     *,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: CONTENT_STYLE.png, here.")] = None,
     size_px: Annotated[int | None, typer.Option("--size", help="Long side of the picture in pixels.")] = None,
+    strength: Annotated[float | None, typer.Option(help="How much style, 0 to 1. Default: 0.5.")] = None,
+    quality: Annotated[Quality | None, typer.Option(help="How much work. Default: standard.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Optimiser steps on each level.")] = None,
     content_weight: Annotated[float | None, typer.Option(help="How strongly to keep to the photo.")] = None,
     style_weight: Annotated[float | None, typer.Option(help="How strongly to take on the style.")] = None,
@@ -126,6 +129,8 @@ def stylize(
 
     given = {
         "size_px": size_px,
+        "strength": strength,
+        "quality": quality,
         "iterations": iterations,
         "content_weight": content_weight,
         "style_weight": style_weight,

@@ -26,7 +26,8 @@ class Effort(NamedTuple):
     finer: int
 
 
-EFFORTS: Final = {Quality.DRAFT: Effort(60, 25), Quality.STANDARD: Effort(120, 70), Quality.HIGH: Effort(250, 180)}
+EFFORTS: Final = {Quality.DRAFT: Effort(60, 20), Quality.STANDARD: Effort(120, 70), Quality.HIGH: Effort(300, 225)}
+"""A draft takes a third of the time of a standard painting, and a high one takes three times as long."""
 
 
 def levels_for(long_side_px: int) -> tuple[float, ...]:

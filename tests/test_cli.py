@@ -139,12 +139,13 @@ def test_retry_of_an_unknown_job(nstd):
 
 
 def test_stylize_writes_a_picture_and_its_log(nstd, tmp_path):
-    quick = ("--size", "64", "--iterations", "2")
+    quick = ("--size", "64", "--iterations", "2", "--strength", "0.7", "--quality", "draft")
     pair = (ASSETS / "photos/chelsea.jpg", ASSETS / "styles/dots.jpg")
     first = nstd("stylize", *pair, *quick)
     assert (first.returncode, first.stdout, first.stderr) == (0, "chelsea_dots.png\n", "")
     log = Painting.model_validate_json((tmp_path / "chelsea_dots.json").read_text())
     assert log.output.name == "chelsea_dots.png"
+    assert (log.preset.strength, log.preset.quality) == (0.7, "draft")
     with Image.open(tmp_path / "chelsea_dots.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (64, 43))
     assert nstd("stylize", *pair, *quick).stdout == "chelsea_dots_2.png\n"
@@ -160,6 +161,7 @@ def test_stylize_writes_a_picture_and_its_log(nstd, tmp_path):
         (["c.jpg", "s.jpg", "-o", "x.gif"], 78, "x.gif: must end with .png, .jpg or .jpeg\n"),
         (["c.jpg", "s.jpg", "-o", "gone/x.png"], 78, "gone/x.png: there is no folder gone\n"),
         (["c.jpg", "s.jpg", "--size", "3"], 78, "size_px: must be >= 32 (got 3)\n"),
+        (["c.jpg", "s.jpg", "--strength", "2"], 78, "strength: must be <= 1 (got 2)\n"),
     ],
 )
 def test_stylize_refuses_in_one_line(nstd, tmp_path, arguments, status, message):

@@ -45,6 +45,7 @@ def test_what_is_no_picture_is_named(tmp_path):
 @pytest.mark.usefixtures("cache")
 def test_second_picture_loads_no_network():
     _painter.cache_clear()
-    for _ in range(2):
-        nstd.stylize(PHOTO, [STYLE], size_px=64, levels=[1], iterations=1)
+    first, second = (nstd.stylize(PHOTO, [STYLE], size_px=64, levels=[1], iterations=1) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+    assert first.info["nstd"]["styles"] == second.info["nstd"]["styles"]
     assert (_painter.cache_info().misses, _painter.cache_info().hits) == (1, 1)
