@@ -161,7 +161,7 @@ def test_stylize_writes_a_picture_and_its_log(nstd, tmp_path):
         (["c.jpg", "s.jpg", "-o", "x.gif"], 78, "x.gif: must end with .png, .jpg or .jpeg\n"),
         (["c.jpg", "s.jpg", "-o", "gone/x.png"], 78, "gone/x.png: there is no folder gone\n"),
         (["c.jpg", "s.jpg", "--size", "3"], 78, "size_px: must be >= 32 (got 3)\n"),
-        (["c.jpg", "s.jpg", "--strength", "2"], 78, "strength: must be <= 1 (got 2)\n"),
+        (["c.jpg", "s.jpg", "--strength", "2"], 78, "strength: must be <= 1 (got 2.0)\n"),
     ],
 )
 def test_stylize_refuses_in_one_line(nstd, tmp_path, arguments, status, message):

@@ -97,6 +97,15 @@ def test_lbfgs_takes_the_same_path_whatever_the_losss_scale(scale):
     np.testing.assert_allclose(scaled, plain, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("function", [bowl, rosenbrock, himmelblau])
+def test_lbfgs_steps_grow_to_twice_their_length_at_most(function):
+    images = path(Lbfgs(), function, image_of(*[-30.0] * 12), 40)
+    lengths = np.sqrt(np.mean(np.square(np.diff(images, axis=0)), axis=1))
+    assert lengths[0] == pytest.approx(1)
+    assert (lengths[1:] <= 1.001 * np.maximum(1, 2 * lengths[:-1])).all()
+    assert lengths.max() > 1.5, "some are longer than the first"
+
+
 def test_lbfgs_passes_over_pairs_of_negative_curvature():
     """On a hill the gradient grows against each step, so that all are made as the first."""
     images = path(Lbfgs(), lambda x: -tf.reduce_sum(x**2), image_of(1, 1, 1), 3)

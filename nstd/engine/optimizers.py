@@ -58,7 +58,8 @@ class LbfgsMemory(NamedTuple):
 class Lbfgs:
     """Limited-memory BFGS with step length 1 and no line search.
 
-    The first step changes the pixels by one level in the root mean square. A pair whose curvature is not clearly
+    The first step changes the pixels by one level in the root mean square, and no step is more than twice as long as
+    the one before: what the first ones know of the curvature may be far off. A pair whose curvature is not clearly
     positive is passed over. Nothing depends on the loss's scale.
 
     Args:
@@ -69,6 +70,7 @@ class Lbfgs:
     """
 
     _FIRST_STEP: Final = 1.0
+    _GROWTH: Final = 2.0
     _SMALLEST_COSINE: Final = 1e-6
     _PAIRS_FOR_INITIAL: Final = 5
 
@@ -87,7 +89,9 @@ class Lbfgs:
         """Return the image after `image`, and what is remembered then."""
         pair = self._pair(image - memory.image, gradient - memory.gradient)
         memory = LbfgsMemory(image, gradient, (pair, *memory.pairs[:-1]))
-        return image - self._direction(gradient, memory.pairs), memory
+        direction = self._direction(gradient, memory.pairs)
+        longest = tf.maximum(self._FIRST_STEP, self._GROWTH * _root_mean_square(pair.step))
+        return image - direction * _shortened(direction, longest), memory
 
     def _pair(self, step: tf.Tensor, change: tf.Tensor) -> Pair:
         curvature = _dot(step, change)
@@ -114,11 +118,10 @@ class Lbfgs:
 
     def _initial(self, direction: tf.Tensor, pairs: tuple[Pair, ...]) -> tf.Tensor:
         products = tf.add_n([pair.products for pair in pairs[: self._PAIRS_FOR_INITIAL]])
-        root_mean_square = tf.sqrt(tf.reduce_mean(direction**2))
         return tf.cond(
             tf.reduce_any(products != 0),
             lambda: apply_initial(direction, products),
-            lambda: self._FIRST_STEP * tf.math.divide_no_nan(direction, root_mean_square),
+            lambda: self._FIRST_STEP * tf.math.divide_no_nan(direction, _root_mean_square(direction)),
         )
 
 
@@ -169,6 +172,16 @@ class Adam:
 def make_mover(optimizer: Optimizer) -> Mover:
     """Build the chosen optimiser."""
     return Lbfgs() if optimizer is Optimizer.LBFGS else Adam()
+
+
+def _shortened(step: tf.Tensor, longest: tf.Tensor) -> tf.Tensor:
+    """Return the factor that brings a step to this root mean square, if it has more."""
+    length = _root_mean_square(step)
+    return tf.where(length > longest, longest / length, 1.0)
+
+
+def _root_mean_square(image: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_mean(image**2))
 
 
 def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
