@@ -1,0 +1,1 @@
+"""What `overhead.py` and `growth.py` measure with."""
