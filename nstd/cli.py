@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -203,6 +204,25 @@ def demo(folder: Annotated[Path, typer.Argument(help="Made if it is missing.")] 
         typer.echo(f"  {picture.relative_to(settings.spool.outbox)}")
 
 
+@app.command()
+def bench(
+    sizes: Annotated[str, typer.Option(help="Sides of square pictures in pixels.")] = "256,512,1024,2048",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how fast this machine paints, and tell how long each quality takes; at most a few minutes."""
+    from nstd.terminal import measure_with_line, print_bench
+
+    measured = measure_with_line(_sizes(sizes))
+    if as_json:
+        typer.echo(measured.model_dump_json(indent=2))
+    else:
+        print_bench(measured)
+    if measured.too_large_px:
+        typer.secho(f"{measured.too_large_px} px: memory does not suffice", err=True, fg="red")
+        raise typer.Exit(EXIT_FAILED)
+
+
 @weights_app.command()
 def pull(
     network: NetworkOption = Network.VGG19,
@@ -235,6 +255,21 @@ def show(network: NetworkOption = Network.VGG19) -> None:
     from nstd.weights.store import cache_folder, load_weights
 
     print_weights(load_weights(network, cache_folder(os.environ)))
+
+
+def _sizes(text: str) -> list[int]:
+    """Read sizes in pixels, ascending, each of them once."""
+    from nstd.worker.bench import LARGEST_PX, SMALLEST_PX
+
+    sizes = set()
+    for word in map(str.strip, text.split(",")):
+        if not re.fullmatch("[0-9]{1,9}", word) or not SMALLEST_PX <= int(word) <= LARGEST_PX:
+            msg = (
+                f"--sizes: got {word!r}, expected whole numbers from {SMALLEST_PX} to {LARGEST_PX} with commas between"
+            )
+            raise typer.BadParameter(msg)
+        sizes.add(int(word))
+    return sorted(sizes)
 
 
 def _load(config: Path | None, *, decode: bool = False) -> tuple[Path, "Config"]:

@@ -12,13 +12,16 @@ from rich.table import Table
 from nstd.daemon.status import CurrentJob, DaemonStatus, Delay, Outcome, SpoolStatus
 from nstd.job import Painting
 from nstd.preset import Preset
+from nstd.pyramid import Quality
 from nstd.weights.store import Weights
+from nstd.worker.bench import Bench, measure
 from nstd.worker.messages import Stepped
 from nstd.worker.oneshot import paint
 from nstd.worker.pace import Pace
 
 _MINUTE = 60
 _HOUR = 3600
+_MIB_PER_GIB = 1024
 
 
 @contextmanager
@@ -69,6 +72,34 @@ def paint_with_bar(content: Path, preset: Preset, picture: Path) -> Painting:
 
 
 @contextmanager
+def measuring_line(console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
+    """Draw a line that says what is measured, if this is a terminal.
+
+    Yields:
+        A function that takes a size in pixels and the number of a round, 0 for warming up.
+    """
+    console = console or Console(stderr=True)
+    # Drawn at each new round only, so that drawing takes nothing from what is measured.
+    columns = (TextColumn("{task.description}"),)
+    line = Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal)
+    with line:
+        task = line.add_task("Loading the network")
+        line.refresh()
+
+        def show(size_px: int, number: int) -> None:
+            doing = f"round {number}" if number else "warming up"
+            line.update(task, description=f"Measuring {size_px} px: {doing}", refresh=True)
+
+        yield show
+
+
+def measure_with_line(sizes_px: Sequence[int]) -> Bench:
+    """Measure this machine while a line shows how far it is; see `nstd.worker.bench.measure`."""
+    with measuring_line() as show:
+        return measure(sizes_px, show)
+
+
+@contextmanager
 def download_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """Draw a bar for each download, if this is a terminal.
 
@@ -104,6 +135,31 @@ def print_weights(weights: Weights) -> None:
     for name, value in pairs.items():
         table.add_row(f"[dim]{name}[/]", escape(value))
     Console(highlight=False, soft_wrap=True).print(table)
+
+
+def print_bench(bench: Bench) -> None:
+    """Print for a person what was measured on this machine."""
+    console = Console(highlight=False)
+    console.print(
+        f"{bench.device}, {bench.precision}: {escape(bench.precision_reason)}. "
+        f"Matrix products: {bench.matmul_gflop_per_s:,.0f} GFLOP/s."
+    )
+    table = Table(box=None, pad_edge=False)
+    for heading in ("size", "evaluation", "of matmul", *Quality, "memory"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in bench.evaluations:
+        expected = (duration(one.quality_seconds[quality]) for quality in Quality)
+        digits = ".3g" if one.seconds < _MINUTE else ",.0f"
+        share, memory = f"{one.share_of_matmul:.0%}", f"{one.memory_mib / _MIB_PER_GIB:,.1f} GiB"
+        table.add_row(str(one.size_px), f"{one.seconds:{digits}} s", share, *expected, memory)
+    console.print(table)
+    held = "this process held" if bench.device == "cpu" else "was taken of the GPU's"
+    console.print(
+        "of matmul: share of the matrix products' rate.\n"
+        f"{', '.join(Quality)}: all steps of a square picture, if no level ends early.\n"
+        f"memory: the most that {held} so far, smaller sizes included.",
+        style="dim",
+    )
 
 
 def print_status(status: SpoolStatus) -> None:

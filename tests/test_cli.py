@@ -103,6 +103,10 @@ def test_check_misses_the_weights(nstd, tmp_path):
         (["retry", "--all", "x"], "name failed jobs, or say --all"),
         (["weights", "pull", "--source", "keras", "--from", "x"], "give --source or --from, not both"),
         (["weights", "pull", "--source", "attic"], "attic"),
+        (["bench", "--sizes", "63"], "--sizes: got '63', expected whole numbers from 64 to 16384 with commas between"),
+        (["bench", "--sizes", "256, 16385"], "--sizes: got '16385', expected whole numbers"),
+        (["bench", "--sizes", "256;512"], "--sizes: got '256;512', expected whole numbers"),
+        (["bench", "--sizes", "128,"], "--sizes: got '', expected whole numbers"),
     ],
 )
 def test_wrong_usage_exits_64(nstd, arguments, complaint):
@@ -169,6 +173,29 @@ def test_stylize_refuses_in_one_line(nstd, tmp_path, arguments, status, message)
         shutil.copyfile(ASSETS / "photos/coffee.jpg", tmp_path / name)
     refused = nstd("stylize", *arguments)
     assert (refused.returncode, refused.stderr) == (status, message)
+
+
+def test_bench_measures_this_machine(nstd):
+    measured = nstd("bench", "--json", "--sizes", "64")
+    assert (measured.returncode, measured.stderr) == (0, "")
+    told = json.loads(measured.stdout)
+    [found] = told.pop("evaluations")
+    assert told.pop("matmul_gflop_per_s") > 1
+    assert told.pop("precision_reason")
+    assert told.pop("device") in {"cpu", "gpu:0"}
+    assert told == {"precision": found.pop("precision"), "too_large_px": None}
+    assert (found.pop("size_px"), 0 < found.pop("share_of_matmul") < 2) == (64, True)
+    draft, standard, high = (found["quality_seconds"].pop(quality) for quality in ("draft", "standard", "high"))
+    assert 0 < draft < standard < high
+    assert found.pop("quality_seconds") == {}
+    assert sorted(found) == ["memory_mib", "seconds", "step_seconds"]
+    assert min(found.values()) > 0
+
+
+def test_bench_misses_the_weights(nstd, tmp_path):
+    missing = nstd("bench", NSTD_CACHE=str(tmp_path))
+    assert missing.returncode == 78
+    assert missing.stderr.endswith("weights/vgg19.npz; run 'nstd weights pull'\n")
 
 
 def test_weights_show_and_a_second_pull(nstd, weights):

@@ -20,7 +20,8 @@ from nstd.daemon.status import (
 )
 from nstd.job import FailureKind
 from nstd.spool.queue import Counts
-from nstd.terminal import duration, painting_bar, print_status
+from nstd.terminal import duration, measuring_line, painting_bar, print_bench, print_status
+from nstd.worker.bench import Bench, Evaluation
 
 SINCE = "2026-11-23T04:15:00.123456Z"
 DELAY = Delay(
@@ -182,4 +183,61 @@ def test_bar_draws_nothing_into_a_pipe():
     with painting_bar(Console(file=pipe)) as show:
         show(JOB)
         show(None)
+    assert pipe.getvalue().strip() == ""
+
+
+def measured(size_px: int, seconds: float, share: float, memory_mib: float) -> Evaluation:
+    return Evaluation(
+        size_px=size_px,
+        precision="bfloat16",
+        seconds=seconds,
+        share_of_matmul=share,
+        step_seconds=seconds,
+        memory_mib=memory_mib,
+        quality_seconds={"draft": seconds * 43, "standard": seconds * 110, "high": seconds * 269},
+    )
+
+
+BENCH = Bench(
+    device="cpu",
+    precision="bfloat16",
+    precision_reason="the CPU has [amx_bf16]",
+    matmul_gflop_per_s=1416.6,
+    evaluations=(measured(512, 0.2994, 0.957, 1843), measured(16384, 3300.5, 0.96, 262144)),
+)
+
+
+def test_bench_is_a_table_that_fits_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    print_bench(BENCH)
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "cpu, bfloat16: the CPU has [amx_bf16]. Matrix products: 1,417 GFLOP/s.",
+        " size  evaluation  of matmul        draft      standard          high     memory",
+        "  512     0.299 s        96%         13 s          33 s    1 min 21 s    1.8 GiB",
+        "16384     3,300 s        96%  39 h 25 min  100 h 50 min  246 h 37 min  256.0 GiB",
+        "of matmul: share of the matrix products' rate.",
+        "draft, standard, high: all steps of a square picture, if no level ends early.",
+        "memory: the most that this process held so far, smaller sizes included.",
+    ]
+
+
+def test_bench_on_a_gpu_tells_the_gpus_memory(capsys):
+    print_bench(BENCH.model_copy(update={"device": "gpu:0"}))
+    assert "the most that was taken of the GPU's so far" in capsys.readouterr().out
+
+
+def test_line_says_what_is_measured_at_a_terminal():
+    screen = StringIO()
+    with measuring_line(Console(file=screen, force_terminal=True, width=120, color_system=None)) as show:
+        show(512, 0)
+        show(512, 3)
+    drawn = screen.getvalue()
+    for text in ("Loading the network", "Measuring 512 px: warming up", "Measuring 512 px: round 3"):
+        assert text in drawn
+
+
+def test_line_draws_nothing_into_a_pipe():
+    pipe = StringIO()
+    with measuring_line(Console(file=pipe)) as show:
+        show(512, 1)
     assert pipe.getvalue().strip() == ""

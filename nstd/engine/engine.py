@@ -33,9 +33,9 @@ class Engine:
 
     def transfer(self, content: Picture, styles: Sequence[Style], settings: TransferSettings) -> Transfer:
         """Prepare the painting of one content image; see `Transfer`."""
-        return Transfer(self._descent(settings), content, styles, settings, cache=self._statistics)
+        return Transfer(self.descent(settings), content, styles, settings, cache=self._statistics)
 
-    def _descent(self, settings: TransferSettings) -> Descent:
+    def descent(self, settings: TransferSettings) -> Descent:
         """Return the step for the settings' layers and optimiser; its graph serves all pictures that use these."""
         structure = (Objective.structure(settings), settings.optimizer)
         descent = self._descents.pop(structure, None)

@@ -1,7 +1,12 @@
 """The variables under which TensorFlow and Keras are loaded."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+_STDERR: Final = 2
 
 
 def tensorflow_environment(environ: Mapping[str, str], cache: Path) -> dict[str, str]:
@@ -25,3 +30,32 @@ def tensorflow_environment(environ: Mapping[str, str], cache: Path) -> dict[str,
         "TF_CPP_MIN_LOG_LEVEL": environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "GRPC_VERBOSITY": environ.get("GRPC_VERBOSITY", "ERROR"),
     }
+
+
+@contextmanager
+def loading_tensorflow(cache: Path) -> Iterator[None]:
+    """Set these variables in this process, and keep quiet while TensorFlow is imported and finds its devices.
+
+    Args:
+        cache: a folder for what the libraries store.
+    """
+    os.environ.update(tensorflow_environment(os.environ, cache))
+    with _without_chatter():
+        yield
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Close standard error to C++: what TensorFlow prints while it loads comes before any log level counts."""
+    try:
+        kept = os.dup(_STDERR)
+    except OSError:  # it is closed already
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)

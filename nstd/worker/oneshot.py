@@ -3,8 +3,7 @@
 import functools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,13 +17,12 @@ from nstd.spool.durable import measure, trouble, write_durably
 from nstd.spool.jobs import record_bytes
 from nstd.spool.names import candidates
 from nstd.weights.store import cache_folder, load_weights
-from nstd.worker.environment import tensorflow_environment
+from nstd.worker.environment import loading_tensorflow
 from nstd.worker.messages import Done, Request, Source, Stepped, StyleSource
 
 if TYPE_CHECKING:
     from nstd.worker.painter import Painter
 
-_STDERR: Final = 2
 _FORMATS: Final = {".png": OutputFormat.PNG, ".jpg": OutputFormat.JPEG, ".jpeg": OutputFormat.JPEG}
 
 OnStep = Callable[[Stepped], object]
@@ -104,28 +102,10 @@ def _painter() -> "Painter":
     settings = EngineSettings()
     cache = cache_folder(os.environ)
     weights = load_weights(settings.network, cache)
-    os.environ.update(tensorflow_environment(os.environ, cache))
-    with _without_chatter():
+    with loading_tensorflow(cache):
         from nstd.worker.painter import Painter  # noqa: PLC0415  TensorFlow takes seconds, and reads the environment
 
         return Painter(settings, Limits(), weights)
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Close standard error to C++: what TensorFlow prints while it loads comes before any log level counts."""
-    try:
-        kept = os.dup(_STDERR)
-    except OSError:  # it is closed already
-        yield
-        return
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), _STDERR)
-        yield
-    finally:
-        os.dup2(kept, _STDERR)
-        os.close(kept)
 
 
 def _source(path: Path) -> dict[str, str | int | Path]:

@@ -1,0 +1,42 @@
+import itertools
+
+import pytest
+import tensorflow as tf
+
+from nstd.config.settings import Precision
+from nstd.engine.timing import Machine, Product, flop_per_pixel
+from nstd.preset import TransferSettings
+from nstd.pyramid import EFFORTS, Quality
+
+
+def test_operations_of_the_default_preset_are_those_of_the_published_results(weights):
+    # 361,152 by hand: 9 in * out of each convolution up to block5_conv1, a quarter of it for every pooling before;
+    # 17,408: 64^2 + 128^2 / 4 + 256^2 / 16 + 512^2 / 64 + 512^2 / 256.
+    assert flop_per_pixel(weights.arrays, TransferSettings()) == 2 * (361_152 * 2 + 17_408 * 3)
+
+
+def test_layers_beyond_the_deepest_compared_do_not_count(weights):
+    settings = TransferSettings(content_layers={"block1_conv2": 1}, style_layers={"block1_conv1": 1})
+    assert flop_per_pixel(weights.arrays, settings) == 2 * (9 * (3 * 64 + 64 * 64) * 2 + 64**2 * 3)
+
+
+@pytest.mark.parametrize("quality", Quality)
+def test_pixels_of_a_painting_count_levels_and_margins(quality):
+    coarsest, finer = EFFORTS[quality]
+    # Every level is evaluated once more than it has steps; a margin of 16 px is on both sides.
+    alone = (coarsest + 1) * (256 + 32) ** 2
+    assert Machine.evaluated_pixels(quality, 256) == alone
+    assert Machine.evaluated_pixels(quality, 512) == alone + (finer + 1) * (512 + 32) ** 2
+
+
+@pytest.mark.parametrize(("seconds", "products"), [(0.5, 1), (0.004, 25)])
+def test_fast_products_are_done_many_at_once(seconds, products):
+    ticks = itertools.count(0, seconds)
+    product = Product(Precision.FLOAT32, side=8, clock=lambda: next(ticks))
+    product()
+    assert product.flop == products * 2 * 8**3
+
+
+def test_lack_of_memory_is_pythons_own_error():
+    with pytest.raises(MemoryError), Machine.within_memory():
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
