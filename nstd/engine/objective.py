@@ -59,6 +59,7 @@ class Objective:
 
     Attributes:
         photo: maps an image `[1, H, W, 3]` to its `Photo`.
+        content_targets: maps one to `Targets.content` alone, for less.
         style_statistics: maps one to raw statistics, of which `style_targets` makes `Targets.style`.
         style_structure: what these depend on, besides the image and the extractor.
 
@@ -72,7 +73,9 @@ class Objective:
         self._statistics = KINDS[kind]
         self._layers = tuple(dict.fromkeys(self._content_layers + self._style_layers))
         self._model = extractor.cut(self._layers, pooling)
+        self._content_model = extractor.cut(self._content_layers, pooling)
         self.photo = compiled(self._photo, [IMAGE])
+        self.content_targets = compiled(self._content_targets, [IMAGE])
         self.style_statistics = compiled(self._style_statistics, [IMAGE])
 
     @staticmethod
@@ -126,6 +129,9 @@ class Objective:
 
     def _features(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(self._layers, self._model(image), strict=True))
+
+    def _content_targets(self, image: tf.Tensor) -> list[tf.Tensor]:
+        return [tf.cast(features, tf.float32) for features in self._content_model(image)]
 
     def _photo(self, image: tf.Tensor) -> Photo:
         features = self._features(image)

@@ -89,6 +89,7 @@ class Transfer:
         self.levels: list[LevelLog] = []
         self.style_seconds = 0.0
         self._best: Any = None
+        self._weights: TermWeights | None = None
 
     @property
     def best(self) -> Picture:
@@ -147,11 +148,16 @@ class Transfer:
         self.loss = LossSummary(initial=history[0].total, best=best.total, final=history[-1].total, best_step=best.step)
 
     def _aims(self, content: Picture) -> tuple[Targets, TermWeights]:
-        photo = self._objective.photo(preprocess(content))
+        """Return what a level aims at; the photo's own losses, which weigh the terms, are those of the first level."""
         started = self._clock()
         style = self._style_targets(content.shape[0] * content.shape[1])
         self.style_seconds += self._clock() - started
-        return Targets(photo.content, style), self._objective.weights(self._settings, photo, style)
+        image = preprocess(content)
+        if self._weights is not None:
+            return Targets(self._objective.content_targets(image), style), self._weights
+        photo = self._objective.photo(image)
+        self._weights = self._objective.weights(self._settings, photo, style)
+        return Targets(photo.content, style), self._weights
 
     def _style_targets(self, pixels: int) -> list[Any]:
         """Average the style images' statistics, each taken at the generated image's number of pixels, or in scale."""
