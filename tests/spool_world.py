@@ -142,7 +142,7 @@ def paint(claimed: ClaimedJob, finished_at: str = "2026-11-23T04:15:00.123456Z")
 
 def result_log(claimed: ClaimedJob, finished_at: str) -> ResultLog:
     losses = {"step": 0, "total": 1.0, "content": 1.0, "style": {}, "tv": 0.0}
-    level = {"width_px": 1, "height_px": 1, "history": [losses], "seconds": 1}
+    level = {"width_px": 1, "height_px": 1, "history": [losses], "stop_reason": "iterations", "seconds": 1}
     return ResultLog.model_validate(
         {
             "job": claimed.job.id,

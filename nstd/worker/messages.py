@@ -66,7 +66,7 @@ class Stepped(Record):
     """An evaluation is done.
 
     Attributes:
-        number: evaluations so far on all levels; it ends at `total`.
+        number: evaluations so far on all levels; it ends at `total`, or before.
         progress: share of the work that is done, 0 to 1.
         level: index of the level, 0 is the coarsest.
     """
