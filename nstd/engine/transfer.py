@@ -14,7 +14,7 @@ from nstd.engine.pixels import Picture, deprocess, preprocess
 from nstd.engine.stopping import Stopping
 from nstd.engine.styles import StatisticsCache, Style
 from nstd.errors import EngineError
-from nstd.images.resize import MIN_SIDE_PX, fitted_size, resize_image, same_pixels_size
+from nstd.images.resize import MIN_SIDE_PX, fitted_size, resize_image, same_pixels_size, size_of
 from nstd.job import LevelLog, Losses, LossSummary, StopReason
 from nstd.preset import Init, Padding, TransferSettings
 
@@ -108,7 +108,7 @@ class Transfer:
         Raises:
             EngineError: the loss is not finite.
         """
-        schedule = self._settings.schedule(max(_size(self._content)))
+        schedule = self._settings.schedule(max(size_of(self._content)))
         stopping = Stopping(self._settings, self._clock)
         total = sum(iterations + 1 for _, iterations in schedule)
         work = [(iterations + 1) * fraction**2 for fraction, iterations in schedule]
@@ -140,7 +140,7 @@ class Transfer:
         self._conclude(content, history, reason, self._clock() - started)
 
     def _conclude(self, content: Picture, history: list[Losses], reason: StopReason, seconds: float) -> None:
-        width, height = _size(content)
+        width, height = size_of(content)
         self.levels.append(
             LevelLog(width_px=width, height_px=height, history=tuple(history), stop_reason=reason, seconds=seconds)
         )
@@ -169,7 +169,7 @@ class Transfer:
     def _statistics(self, style: Style, pixels: int) -> list[Any]:
         def measure() -> list[Any]:
             image = style.read()
-            resized = resize_image(image, *same_pixels_size(*_size(image), pixels))
+            resized = resize_image(image, *same_pixels_size(*size_of(image), pixels))
             return list(self._objective.style_statistics(preprocess(resized)))
 
         return self._cache.get((style.identity, pixels, self._objective.style_structure), measure)
@@ -182,14 +182,14 @@ class Transfer:
             case Init.CONTENT:
                 return content
             case Init.STYLE:
-                return _covering(self._styles[0].read(), *_size(content))
+                return _covering(self._styles[0].read(), *size_of(content))
             case Init.NOISE:
                 noise = np.random.default_rng(self._settings.seed).normal(127.5, 32, content.shape)
                 return noise.clip(0, 255).astype(np.float32)
 
     def _refined(self, content: Picture, before: Picture) -> Picture:
         """Enlarge the best picture of the level before; where painting began with the photo, with its finest detail."""
-        size = _size(content)
+        size = size_of(content)
         enlarged = resize_image(self.best, *size)
         if self._settings.init is not Init.CONTENT:
             return enlarged
@@ -203,13 +203,8 @@ def _finite(losses: Losses) -> Losses:
     return losses
 
 
-def _size(image: Picture) -> tuple[int, int]:
-    height, width, _ = image.shape
-    return width, height
-
-
 def _scaled(image: Picture, fraction: float) -> Picture:
-    width, height = _size(image)
+    width, height = size_of(image)
     return resize_image(image, *fitted_size(width, height, round(max(width, height) * fraction)))
 
 
@@ -225,6 +220,6 @@ def _without_margin(image: Picture, margin: int) -> Picture:
 def _covering(image: Picture, width: int, height: int) -> Picture:
     """Scale `image` until it covers the size, and cut out the middle."""
     scale = max(width / image.shape[1], height / image.shape[0])
-    covering = resize_image(image, *(math.ceil(side * scale) for side in _size(image)))
+    covering = resize_image(image, *(math.ceil(side * scale) for side in size_of(image)))
     top, left = (covering.shape[0] - height) // 2, (covering.shape[1] - width) // 2
     return np.ascontiguousarray(covering[top : top + height, left : left + width])

@@ -13,6 +13,12 @@ MIN_SIDE_PX: Final = 16
 _REDUCING_GAP: Final = 3.0
 
 
+def size_of(image: NDArray[np.float32]) -> tuple[int, int]:
+    """Return width and height of a picture `[H, W, 3]`, in pixels."""
+    height, width, _ = image.shape
+    return width, height
+
+
 def fitted_size(width: int, height: int, long_side_px: int) -> tuple[int, int]:
     """Scale a size, up or down, so that its long side becomes `long_side_px`.
 

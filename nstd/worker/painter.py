@@ -17,7 +17,7 @@ from nstd.engine.styles import Style
 from nstd.errors import InputError, StyleError
 from nstd.images.decode import decode_image
 from nstd.images.encode import check_picture, encode_image
-from nstd.images.resize import fitted_size, resize_image
+from nstd.images.resize import fitted_size, resize_image, size_of
 from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
 from nstd.spool.durable import trouble, write_durably
 from nstd.weights.store import Weights
@@ -77,7 +77,7 @@ class Painter:
             started_at=started_at,
             finished_at=_now(),
             preset=request.preset,
-            content=ImageFacts(**_facts(request.content, _size(content))),
+            content=ImageFacts(**_facts(request.content, size_of(content))),
             styles=tuple(
                 StyleFacts(**_facts(style, self._style_sizes[style.sha256]), weight=style.weight)
                 for style in request.styles
@@ -106,17 +106,12 @@ class Painter:
         except InputError as error:
             msg = f"style image {error}"
             raise StyleError(msg) from error
-        self._style_sizes[source.sha256] = _size(image)
+        self._style_sizes[source.sha256] = size_of(image)
         return image
 
 
-def _size(image: Picture) -> tuple[int, int]:
-    height, width, _ = image.shape
-    return width, height
-
-
 def _fitted(image: Picture, size_px: int) -> Picture:
-    return resize_image(image, *fitted_size(*_size(image), size_px))
+    return resize_image(image, *fitted_size(*size_of(image), size_px))
 
 
 def _commit(picture: Picture, request: Request) -> ImageFacts:
@@ -124,7 +119,7 @@ def _commit(picture: Picture, request: Request) -> ImageFacts:
     with trouble("write the picture"):
         write_durably(request.picture, data)
         written = request.picture.read_bytes()
-    width, height = _size(picture)
+    width, height = size_of(picture)
     check_picture(written, request.preset.format, (width, height))
     return ImageFacts(
         name=request.picture.name,
