@@ -2,6 +2,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,8 @@ from PIL.PngImagePlugin import PngInfo
 import nstd
 from nstd.config.settings import Limits
 from nstd.errors import InputError, SpoolError
-from nstd.images.decode import decode_image, probe_image
+from nstd.images.decode import decode_fitted, decode_image, probe_image
+from nstd.images.resize import fitted_size, resize_image
 
 LIMITS = Limits()
 PHOTOS = sorted((Path(nstd.__file__).parent / "assets" / "photos").glob("*.jpg"))
@@ -202,6 +204,48 @@ def test_exif_orientation_is_applied(write: Write, kind: str, options: dict[str,
     assert np.abs(decoded - PIXELS).max() < 8
     assert decoded.flags.c_contiguous
     assert probe_image(path, LIMITS) == (40, 24)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("long_side_px", [100, 500])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_picture_is_fitted_while_it_is_decoded(write: Write, kind: str, long_side_px: int, orientation: int) -> None:
+    photo = Image.open(PHOTOS[0]).resize((900, 700))
+    path = write(saved(photo, kind, exif=oriented(orientation)))
+    whole = decode_image(path, LIMITS)
+    height, width, _ = whole.shape
+
+    fitted, size = decode_fitted(path, LIMITS, long_side_px)
+
+    expected = resize_image(whole, *fitted_size(width, height, long_side_px))
+    assert size == (width, height) == probe_image(path, LIMITS)
+    assert fitted.shape == expected.shape
+    assert np.sqrt(np.mean(np.square(fitted - expected))) < (0.5 if kind == "JPEG" else 1e-6)
+
+
+def test_of_a_far_too_large_jpeg_few_pixels_are_made(write: Write) -> None:
+    path = write(saved(Image.new("RGB", (4000, 3000)), "JPEG"))
+    tracemalloc.start()
+
+    decode_fitted(path, LIMITS, 160)
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4000 * 3000  # and not 12 bytes for each of its pixels
+
+
+def test_limits_are_those_of_the_file_and_not_of_the_fitted_picture(write: Write) -> None:
+    path = write(saved(Image.new("RGB", (2000, 1000)), "JPEG"))
+
+    with pytest.raises(InputError, match=r"2000 x 1000 = 2\.0 megapixels is over the limit of 1 "):
+        decode_fitted(path, Limits(max_megapixels=1), 64)
+
+
+def test_damage_is_found_in_a_picture_that_is_decoded_smaller(write: Write) -> None:
+    data = saved(Image.open(PHOTOS[0]).resize((1600, 1200)), "JPEG")
+
+    with pytest.raises(InputError, match="cut off or damaged"):
+        decode_fitted(write(data[: len(data) // 2]), LIMITS, 64)
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", oriented(9).tobytes()])

@@ -10,7 +10,8 @@ from PIL import Image
 MIN_SIDE_PX: Final = 16
 """The deepest layers of the network see one position for each 16 px; a smaller side has none."""
 
-_REDUCING_GAP: Final = 3.0
+AMPLE: Final = 3
+"""A picture that is so many times too large is as good as a larger one, as long as it comes from that by averaging."""
 
 
 def size_of(image: NDArray[np.float32]) -> tuple[int, int]:
@@ -74,7 +75,7 @@ def resize_image(image: NDArray[np.float32], width: int, height: int) -> NDArray
         return image
     resized = np.empty((height, width, 3), np.float32)
     for channel, plane in enumerate(np.ascontiguousarray(image.transpose(2, 0, 1))):
-        band = Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
+        band = Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=AMPLE)
         resized[..., channel] = np.asarray(band)
     return np.clip(resized, 0, 255, out=resized)
 

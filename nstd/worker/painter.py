@@ -15,9 +15,9 @@ from nstd.engine.engine import Engine
 from nstd.engine.pixels import Picture
 from nstd.engine.styles import Style
 from nstd.errors import InputError, StyleError
-from nstd.images.decode import decode_image
+from nstd.images.decode import decode_fitted, decode_image
 from nstd.images.encode import check_picture, encode_image
-from nstd.images.resize import fitted_size, resize_image, size_of
+from nstd.images.resize import size_of
 from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
 from nstd.spool.durable import trouble, write_durably
 from nstd.weights.store import Weights
@@ -65,10 +65,12 @@ class Painter:
             EngineError: the computation went wrong.
         """
         started_at, lap = _now(), _stopwatch()
-        content = self._decode(request.content)
+        content, content_size = decode_fitted(
+            request.content.path, self._limits, request.preset.size_px, name=request.content.name
+        )
         decode = lap()
         styles = [self._style(source) for source in request.styles]
-        transfer = self._engine.transfer(_fitted(content, request.preset.size_px), styles, request.preset)
+        transfer = self._engine.transfer(content, styles, request.preset)
         for step in transfer.steps():
             yield Stepped(**step._asdict())
         optimise = lap() - transfer.style_seconds
@@ -77,7 +79,7 @@ class Painter:
             started_at=started_at,
             finished_at=_now(),
             preset=request.preset,
-            content=ImageFacts(**_facts(request.content, size_of(content))),
+            content=ImageFacts(**_facts(request.content, content_size)),
             styles=tuple(
                 StyleFacts(**_facts(style, self._style_sizes[style.sha256]), weight=style.weight)
                 for style in request.styles
@@ -93,25 +95,18 @@ class Painter:
         )
         yield Done(painting=painting)
 
-    def _decode(self, source: Source) -> Picture:
-        return decode_image(source.path, self._limits, name=source.name)
-
     def _style(self, source: StyleSource) -> Style:
         # Each level asks for it, if its statistics are new.
         return Style(source.sha256, source.weight, functools.cache(lambda: self._decode_style(source)))
 
     def _decode_style(self, source: StyleSource) -> Picture:
         try:
-            image = self._decode(source)
+            image = decode_image(source.path, self._limits, name=source.name)
         except InputError as error:
             msg = f"style image {error}"
             raise StyleError(msg) from error
         self._style_sizes[source.sha256] = size_of(image)
         return image
-
-
-def _fitted(image: Picture, size_px: int) -> Picture:
-    return resize_image(image, *fitted_size(*size_of(image), size_px))
 
 
 def _commit(picture: Picture, request: Request) -> ImageFacts:
