@@ -11,7 +11,8 @@ def compiled(function: Callable[..., Any], signature: Sequence[Any]) -> Callable
 
     oneDNN makes a kernel for every layer and every size of picture. TensorFlow keeps the last 1024 of them for each
     thread that computes, and these 300 MB are given back only when that thread ends. Called in the usual way, a
-    compiled function runs in a thread of TensorFlow's own, which never ends; called by an operation, it runs here.
+    compiled function runs in a thread of TensorFlow's own, which never ends; called by an operation, it runs here, as
+    long as there is no control flow in it, such as `tf.cond`.
     """
     whole = tf.function(function, input_signature=signature, autograph=False)
     if tf.config.get_visible_devices("GPU"):

@@ -118,10 +118,10 @@ class Lbfgs:
 
     def _initial(self, direction: tf.Tensor, pairs: tuple[Pair, ...]) -> tf.Tensor:
         products = tf.add_n([pair.products for pair in pairs[: self._PAIRS_FOR_INITIAL]])
-        return tf.cond(
+        return tf.where(
             tf.reduce_any(products != 0),
-            lambda: apply_initial(direction, products),
-            lambda: self._FIRST_STEP * tf.math.divide_no_nan(direction, _root_mean_square(direction)),
+            apply_initial(direction, products),
+            self._FIRST_STEP * tf.math.divide_no_nan(direction, _root_mean_square(direction)),
         )
 
 

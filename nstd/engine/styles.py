@@ -8,8 +8,11 @@ import tensorflow as tf
 
 from nstd.engine.pixels import Picture
 
-_MOST_BYTES: Final = 256 * 2**20
-"""Some 100 style images at one size: Gram matrices of the default layers take 2.4 MB."""
+_MOST_BYTES: Final = 64 * 2**20
+"""Gram matrices of the default layers take 2.4 MB: five styles for photos of three shapes, at two levels.
+
+One that is not there costs a forward pass, at 512 px a third of a step.
+"""
 
 
 class Style(NamedTuple):

@@ -74,8 +74,9 @@ def resize_image(image: NDArray[np.float32], width: int, height: int) -> NDArray
     if image.shape[:2] == (height, width):
         return image
     resized = np.empty((height, width, 3), np.float32)
-    for channel, plane in enumerate(np.ascontiguousarray(image.transpose(2, 0, 1))):
-        band = Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=AMPLE)
+    for channel in range(3):
+        plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
+        band = plane.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=AMPLE)
         resized[..., channel] = np.asarray(band)
     return np.clip(resized, 0, 255, out=resized)
 

@@ -33,7 +33,7 @@ def srgb_pixels(image: Image.Image, name: str) -> NDArray[np.float32]:
     profile = image.info.get("icc_profile")
     colour, alpha = _split_alpha(_in_8_bits(image, name))
     rgb = _through_profile(colour, profile) if profile else None
-    pixels = np.asarray(rgb or colour.convert("RGB")).astype(np.float32)
+    pixels = np.asarray(rgb or _in_mode(colour, "RGB")).astype(np.float32)
     return pixels if alpha is None else _on_white(pixels, alpha)
 
 
@@ -55,9 +55,14 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return the colours, in a mode that a profile may describe, and the alpha channel if there is one."""
     grey = image.mode in _GREY_MODES
     if not image.has_transparency_data:
-        return image.convert("L" if grey else image.mode if image.mode == "CMYK" else "RGB"), None
+        return _in_mode(image, "L" if grey else image.mode if image.mode == "CMYK" else "RGB"), None
     with_alpha = image.convert("LA" if grey else "RGBA")
     return with_alpha.convert("L" if grey else "RGB"), with_alpha.getchannel("A")
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Convert, unless there is nothing to convert: Pillow would make a copy."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _through_profile(colour: Image.Image, icc_profile: bytes) -> Image.Image | None:
