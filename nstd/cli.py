@@ -1,9 +1,11 @@
 """The command line: arguments and exit codes only."""
 
+import functools
 import json
 import os
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -16,7 +18,11 @@ from nstd.pyramid import Quality
 from nstd.weights.sources import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nstd.config.settings import Config
+    from nstd.job import Job
+    from nstd.spool.folders import Folders
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = os.EX_USAGE
@@ -39,6 +45,7 @@ ConfigOption = Annotated[
     typer.Option("--config", "-c", help="The config file. Default: ./config.yaml, then /etc/nstd/config.yaml."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+QueuedJobs = Annotated[list[str], typer.Argument(help="Ids of jobs, as `nstd status` shows them.")]
 NetworkOption = Annotated[Network, typer.Option(help="Whose weights.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log also what only a developer wants to know.")]
 
@@ -170,25 +177,39 @@ def retry(
     every: Annotated[bool, typer.Option("--all", help="All failed jobs.")] = False,
 ) -> None:
     """Put failed jobs back into the queue, with the presets that they had."""
-    from nstd.config.load import find_config, load_spool
     from nstd.spool.failed import failed_jobs
     from nstd.spool.failed import retry as retry_job
-    from nstd.spool.folders import Folders
 
     if bool(jobs) == every:
         raise typer.BadParameter("name failed jobs, or say --all")
-    folders = Folders.of(load_spool(find_config(config)).spool)
-    failures = 0
-    for job_id in jobs or ([job.id for job in failed_jobs(folders)] if folders.failed.exists() else []):
-        try:
-            job = retry_job(folders, job_id)
-        except (InputError, SpoolError) as error:
-            typer.secho(str(error), err=True, fg="red")
-            failures += 1
-        else:
-            typer.echo(f"{job.id}: {job.content.name} as {job.preset_name} waits again")
-    if failures:
-        raise typer.Exit(EXIT_FAILED)
+    folders = _folders(config)
+    every_id = [job.id for job in failed_jobs(folders)] if every and folders.failed.exists() else []
+    _fulfil(folders, jobs or every_id, retry_job, "waits again")
+
+
+@app.command()
+def hold(jobs: QueuedJobs, config: ConfigOption = None) -> None:
+    """Keep jobs from running until they are released; one that runs stops at its next step, with a checkpoint."""
+    from nstd.spool import wishes
+
+    _fulfil(_folders(config), jobs, wishes.hold, "is held")
+
+
+@app.command()
+def release(jobs: QueuedJobs, config: ConfigOption = None) -> None:
+    """Let held jobs run again, in their old places in the queue; what was painted of them is not lost."""
+    from nstd.spool import wishes
+
+    _fulfil(_folders(config), jobs, wishes.release, "is released")
+
+
+@app.command()
+def cancel(jobs: QueuedJobs, config: ConfigOption = None) -> None:
+    """Have jobs end without a picture; their photos go to the failed ones, and `nstd retry` brings them back."""
+    from nstd.spool import wishes
+
+    cancel_now = functools.partial(wishes.cancel, now=datetime.now(UTC))
+    _fulfil(_folders(config), jobs, cancel_now, "is cancelled")
 
 
 @app.command()
@@ -255,6 +276,32 @@ def show(network: NetworkOption = Network.VGG19) -> None:
     from nstd.weights.store import cache_folder, load_weights
 
     print_weights(load_weights(network, cache_folder(os.environ)))
+
+
+def _folders(config: Path | None) -> "Folders":
+    from nstd.config.load import find_config, load_spool
+    from nstd.spool.folders import Folders
+
+    return Folders.of(load_spool(find_config(config)).spool)
+
+
+def _fulfil(folders: "Folders", jobs: list[str], fulfil: "Callable[[Folders, str], Job]", done: str) -> None:
+    """Do something with each of some jobs, whatever becomes of the others."""
+    from nstd.spool.wishes import tell_daemon
+
+    failures = 0
+    for job_id in jobs:
+        try:
+            job = fulfil(folders, job_id)
+        except (InputError, SpoolError) as error:
+            typer.secho(str(error), err=True, fg="red")
+            failures += 1
+        else:
+            typer.echo(f"{job.id}: {job.content.name} as {job.preset_name} {done}")
+    if failures < len(jobs):
+        tell_daemon(folders)
+    if failures:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _sizes(text: str) -> list[int]:

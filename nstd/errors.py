@@ -7,6 +7,7 @@
     ├── InputError         whoever dropped the file: it goes to `failed/`, never retried
     ├── SpoolError         the machine: disk full, folder not writable; deferred and retried
     │   └── SpoolLockedError   another daemon works on this spool
+    ├── CheckpointError    nobody: the job starts over
     └── EngineError        us: the attempt counts
 
 Only `nstd.cli` turns them into exit codes.
@@ -43,6 +44,10 @@ class DropError(SpoolError):
 
 class SpoolLockedError(SpoolError):
     """Another daemon already works on this spool."""
+
+
+class CheckpointError(NstdError):
+    """A checkpoint cannot be used: the job starts over."""
 
 
 class EngineError(NstdError):

@@ -52,7 +52,9 @@ class Job(Record):
     Attributes:
         id: unique, and sorted by the time of ingest.
         siblings: ids of all jobs made from the same drop, this one included.
-        attempts: how often a worker has started on it.
+        attempts: how often a worker has started on it since one came further than all before, by a checkpoint.
+        came_to: evaluations in the checkpoint by which one did.
+        resumes: how often it went on from a checkpoint.
         created_at: time of ingest, ISO 8601 in UTC.
     """
 
@@ -61,6 +63,8 @@ class Job(Record):
     siblings: Annotated[tuple[JobId, ...], Field(min_length=1)]
     created_at: str
     attempts: Count = 0
+    came_to: Count = 0
+    resumes: Count = 0
     drop: DropIdentity
     content: FileFacts
     preset_name: str
@@ -156,8 +160,8 @@ class Painting(Record):
     """What a worker knows of a finished picture: the result log without the queue's part.
 
     Attributes:
-        started_at: when the worker began, ISO 8601 in UTC.
-        seconds: by phase; `queued` is 0 until the daemon fills it in.
+        started_at: when a worker first began, ISO 8601 in UTC.
+        seconds: by phase, whatever went before a checkpoint included; `queued` is 0 until the daemon fills it in.
         stop_reason: of the last level.
         output: the picture's file.
     """
@@ -177,7 +181,7 @@ class Painting(Record):
 
 
 class QueueFacts(Record):
-    """What the queue knows of a finished picture."""
+    """What the queue knows of a finished picture; see `Job`."""
 
     schema_version: Literal[1] = 1
     job: str
@@ -185,6 +189,7 @@ class QueueFacts(Record):
     preset_name: str
     created_at: str
     attempts: Count
+    resumes: Count
 
 
 # Pydantic takes the fields of the last base first: the log begins with what a person looks for.
@@ -200,6 +205,7 @@ class FailureKind(StrEnum):
     ENGINE = "engine"
     ATTEMPTS = "attempts"
     DAMAGED = "damaged"
+    CANCELLED = "cancelled"
 
 
 def _encodable(value: object) -> object:
@@ -215,7 +221,7 @@ class Failure(Record):
     Attributes:
         kind: `input`: the photo can never become a painting; `style`: a style image cannot be decoded; `engine`: the
             computation went wrong; `attempts`: the job took its worker down too often; `damaged`: the queue's own
-            record of the job cannot be read.
+            record of the job cannot be read; `cancelled`: somebody wished it.
         message: the reason, for a person.
         failed_at: ISO 8601 in UTC.
         job: None where it is `damaged`.

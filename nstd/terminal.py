@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 
 from nstd.daemon.status import CurrentJob, DaemonStatus, Delay, Outcome, SpoolStatus
-from nstd.job import Painting
+from nstd.job import FailureKind, Painting
 from nstd.preset import Preset
 from nstd.pyramid import Quality
 from nstd.weights.store import Weights
@@ -168,16 +168,16 @@ def print_status(status: SpoolStatus) -> None:
     console.print(_headline(status))
     inbox, jobs = status.inbox, status.jobs
     console.print(
-        f"{inbox.drops} in the inbox, {jobs.waiting} waiting, {jobs.held} held back, {jobs.running} running, "
-        f"{jobs.failed} failed"
+        f"{inbox.drops} in the inbox, {jobs.waiting + jobs.arriving} waiting, {jobs.held} held, "
+        f"{jobs.running} running, {jobs.failed} failed"
     )
     if inbox.trouble:
         console.print(f"[red]{escape(inbox.trouble)}[/]")
     if daemon := status.daemon:
         _print_daemon(console, daemon, is_running=status.pid is not None)
     _print_rows(console, "Not taken in yet", _first_of([(path,) for path in inbox.first], inbox.drops))
-    queued = [(job.id, job.photo, job.preset) for job in status.next]
-    _print_rows(console, "Next in the queue", _first_of(queued, jobs.waiting + jobs.held))
+    queued = [(job.id, job.photo, job.preset, "held" if job.held else "") for job in status.next]
+    _print_rows(console, "Next in the queue", _first_of(queued, jobs.waiting + jobs.arriving + jobs.held))
     _print_rows(console, "Failed", [(one.id, one.photo or "", one.reason) for one in status.failed])
 
 
@@ -232,6 +232,8 @@ def _ended(outcome: Outcome) -> str:
 
 
 def _came_to(outcome: Outcome) -> str:
+    if outcome.reason == FailureKind.CANCELLED:
+        return outcome.reason
     return outcome.picture or f"failed: {outcome.reason}"
 
 

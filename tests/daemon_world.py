@@ -35,10 +35,11 @@ NSTD_WITHOUT_POWERS = (sys.executable, "-c", _GIVE_UP_POWERS)
 CONFIG = """
 spool: {{settle_seconds: 0.2, rescan_seconds: 1, {spool}}}
 default_presets: [{default_presets}]
-worker: {{max_attempts: 2}}
+worker: {{max_attempts: 2, {worker}}}
+engine: {{precision: {precision}}}
 presets:
   quick: {{styles: [styles/swirls.jpg], size_px: 64, levels: [1], iterations: 2}}
-  slow: {{styles: [styles/embers.jpg], size_px: 64, levels: [1], iterations: {slow_iterations}, tolerance: 0}}
+  slow: {{styles: [styles/embers.jpg], size_px: 64, iterations: {slow_iterations}, tolerance: 0, {slow}}}
 """
 
 
@@ -56,13 +57,28 @@ class World:
     """A spool below `root`, whose daemons end with the test."""
 
     def __init__(
-        self, root: Path, *, spool: str = "", default_presets: str = "quick", slow_iterations: int = 60
+        self,
+        root: Path,
+        *,
+        spool: str = "",
+        worker: str = "",
+        precision: str = "auto",
+        default_presets: str = "quick",
+        slow_iterations: int = 60,
+        slow: str = "levels: [1]",
     ) -> None:
         self.root = root
         self.config = root / "config.yaml"
         shutil.copytree(ASSETS / "styles", root / "styles")
         self.config.write_text(
-            CONFIG.format(spool=spool, default_presets=default_presets, slow_iterations=slow_iterations)
+            CONFIG.format(
+                spool=spool,
+                worker=worker,
+                precision=precision,
+                default_presets=default_presets,
+                slow_iterations=slow_iterations,
+                slow=slow,
+            )
         )
         self.inbox, self.outbox = root / "inbox", root / "outbox"
         self.originals, self.failed = root / "originals", root / "failed"

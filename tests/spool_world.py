@@ -150,6 +150,7 @@ def result_log(claimed: ClaimedJob, finished_at: str) -> ResultLog:
             "started_at": finished_at,
             "finished_at": finished_at,
             "attempts": claimed.job.attempts,
+            "resumes": claimed.job.resumes,
             "preset_name": claimed.job.preset_name,
             "preset": claimed.job.preset.model_dump(),
             "content": image_facts(claimed.content),

@@ -130,7 +130,7 @@ def test_status_before_any_daemon_ran(nstd):
     nstd("init")
     assert nstd("status").stdout.splitlines() == [
         "No daemon is running.",
-        "0 in the inbox, 0 waiting, 0 held back, 0 running, 0 failed",
+        "0 in the inbox, 0 waiting, 0 held, 0 running, 0 failed",
     ]
     told = SpoolStatus.model_validate_json(nstd("status", "--json").stdout)
     assert (told.pid, told.daemon, told.jobs.waiting) == (None, None, 0)

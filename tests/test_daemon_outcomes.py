@@ -333,3 +333,68 @@ def test_jobs_that_a_repair_brought_to_their_end_are_remembered(world, outcomes)
         ("a.jpg", "/out/a.png", None),
     ]
     assert outcomes.failed == 1
+
+
+def test_a_resume_counts_until_the_job_starts_over(world, outcomes):
+    claimed = outcomes.resumed(outcomes.resumed(world.claimed()))
+    assert claimed.job.resumes == claimed.folder.read().resumes == 2
+    claimed = outcomes.started_over(claimed)
+    assert claimed.job.resumes == claimed.folder.read().resumes == 0
+
+
+def test_attempts_are_forgiven_when_a_job_comes_further_than_ever(world, outcomes):
+    claimed = world.claimed()
+    for evaluations, attempts in ((10, 1), (10, 2), (20, 1)):
+        outcomes.attempt_failed(claimed, "the worker fell over")
+        claimed = outcomes.came_on(world.claim(), evaluations)
+        assert claimed.job.attempts == claimed.folder.read().attempts == attempts
+    assert claimed.job.came_to == 20
+
+
+def test_a_job_that_comes_no_further_is_given_up(world, outcomes):
+    """Each attempt starts over and writes the same checkpoint before it takes its worker down."""
+    world.taken_in()
+    attempts = 0
+    while claimed := world.queue.claim(NOW):
+        attempts += 1
+        assert attempts < 10
+        outcomes.attempt_failed(outcomes.came_on(claimed, 100), "the worker fell over")
+    assert attempts == MAX_ATTEMPTS + 1
+    assert len(world.jobs("failed")) == 1
+
+
+def test_what_cannot_be_noted_is_logged_and_counts_all_the_same(world, outcomes):
+    claimed = world.claimed()
+    with AtCall(1, no_space), capture_logs() as logs:
+        claimed = outcomes.resumed(claimed)
+    assert claimed.job.resumes == 1
+    assert [one["event"] for one in logs] == ["job_not_noted"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda outcomes, claimed: outcomes.interrupted(claimed),
+        lambda outcomes, claimed: outcomes.attempt_failed(claimed, "the worker fell over"),
+        lambda outcomes, claimed: outcomes.refused(claimed, FailureKind.INPUT, "is not an image"),
+        lambda outcomes, claimed: outcomes.deferred(claimed, "the GPU is out of memory"),
+        lambda outcomes, claimed: outcomes.finished(claimed, painting_of(claimed), ()),
+    ],
+    ids=["interrupted", "crashed", "refused", "deferred", "finished"],
+)
+def test_a_cancelled_job_is_cancelled_however_its_worker_ends_it(world, outcomes, end):
+    claimed = world.claimed()
+    (claimed.folder.path / "cancelled").touch()
+    with capture_logs() as logs:
+        end(outcomes, claimed)
+    assert reason(world, claimed)["kind"] == "cancelled"
+    assert [one["event"] for one in logs] == ["job_cancelled"]
+    assert (outcomes.failed, outcomes.results[0].reason) == (0, "cancelled")
+    assert world.results() == {}
+
+
+def test_a_preview_is_removed_whatever_becomes_of_the_job(world, outcomes):
+    claimed = world.claimed()
+    claimed.folder.preview(world.folders).write_bytes(b"so far")
+    outcomes.interrupted(claimed)
+    assert list(world.folders.previews.iterdir()) == []

@@ -62,7 +62,7 @@ def test_spool_where_no_daemon_ever_ran_is_empty_and_stays_untouched(tmp_path):
     folders = Folders.of(SpoolSettings(**{name: root / name for name in fields}))
     status = read_status(folders, CONFIG)
     assert (status.schema_version, status.pid, status.daemon, status.failed) == (1, None, None, ())
-    assert status.jobs == Counts(waiting=0, held=0, running=0, failed=0)
+    assert status.jobs == Counts(waiting=0, held=0, arriving=0, running=0, failed=0)
     assert not root.exists()
 
 
@@ -126,7 +126,7 @@ def test_jobs_are_counted_by_state(world):
     world.claim()
     fail(world.folders, world.claim(), FailureKind.INPUT, "is no picture", now=NOW)
     (world.jobs("new")[0].path / "taken").touch()
-    assert read_status(world.folders, CONFIG).jobs == Counts(waiting=1, held=1, running=1, failed=1)
+    assert read_status(world.folders, CONFIG).jobs == Counts(waiting=1, held=0, arriving=1, running=1, failed=1)
 
 
 def test_failed_jobs_are_listed_with_their_reason_oldest_first(world):
@@ -184,7 +184,7 @@ def test_inbox_that_cannot_be_read_is_told_and_hides_nothing_else(world):
 
 def test_oldest_jobs_in_the_queue_are_told(world):
     jobs = [world.taken_in(f"swirls/{number:02}.jpg") for number in range(12)]
-    shown = [QueuedJob(id=job.id, photo=job.content.name, preset="swirls", attempts=0) for job in jobs]
+    shown = [QueuedJob(id=job.id, photo=job.content.name, preset="swirls", attempts=0, held=False) for job in jobs]
     assert read_status(world.folders, CONFIG).next == tuple(sorted(shown, key=lambda one: one.id)[:10])
 
 

@@ -21,31 +21,37 @@ def wakes(wake: Wake, timeout_seconds: float = 0) -> bool:
 
 def test_nothing_wakes_without_reason(wake):
     assert not wakes(wake)
-    assert wake.read() == (False, False, False)
+    assert wake.read() == (False, 0, False)
 
 
 @pytest.mark.parametrize("number", sorted(STOP_SIGNALS))
 def test_signal_to_stop_wakes(wake, number):
     os.kill(os.getpid(), number)
     assert wakes(wake)
-    assert wake.read() == (False, True, False)
+    assert wake.read() == (False, 1, False)
     assert not wakes(wake)
-    assert wake.read() == (False, True, False), "it is not taken back"
+    assert wake.read() == (False, 1, False), "it is not taken back"
+
+
+def test_signals_to_stop_are_counted(wake):
+    for count in (1, 2):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert wake.read().stops == count
 
 
 def test_signal_to_reload_wakes_and_is_read_once(wake):
     os.kill(os.getpid(), signal.SIGHUP)
     assert wakes(wake)
-    assert wake.read() == (False, False, True)
+    assert wake.read() == (False, 0, True)
     assert not wakes(wake)
-    assert wake.read() == (False, False, False)
+    assert wake.read() == (False, 0, False)
 
 
 def test_signal_from_another_thread_wakes(wake):
     sender = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM))
     sender.start()
     assert wakes(wake, timeout_seconds=60)
-    assert wake.read() == (False, True, False)
+    assert wake.read() == (False, 1, False)
     sender.join()
 
 
@@ -54,15 +60,15 @@ def test_other_signals_wake_and_mean_nothing(wake):
     os.kill(os.getpid(), signal.SIGUSR1)
     signal.signal(signal.SIGUSR1, previous)
     assert wakes(wake)
-    assert wake.read() == (False, False, False)
+    assert wake.read() == (False, 0, False)
 
 
 def test_hint_from_another_thread_wakes(wake):
     thread = threading.Thread(target=wake.hint)
     thread.start()
     assert wakes(wake, timeout_seconds=60)
-    assert wake.read() == (True, False, False)
-    assert wake.read() == (False, False, False)
+    assert wake.read() == (True, 0, False)
+    assert wake.read() == (False, 0, False)
     thread.join()
 
 
@@ -72,7 +78,7 @@ def test_many_hints_neither_block_nor_hide_a_signal(wake):
         wake.hint()
     os.kill(os.getpid(), signal.SIGTERM)
     assert wakes(wake)
-    assert wake.read() == (True, True, False)
+    assert wake.read() == (True, 1, False)
 
 
 def test_what_signals_did_before_is_restored():

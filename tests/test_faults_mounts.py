@@ -92,7 +92,7 @@ def test_daemon_killed_among_five_file_systems_loses_nothing(world: MountedWorld
     daemon.end()
     daemon = started(world)
     eventually(
-        lambda: not (held := world.status()).jobs.held + held.jobs.waiting + held.jobs.running + held.inbox.drops,
+        lambda: not (held := world.status()).jobs.arriving + held.jobs.waiting + held.jobs.running + held.inbox.drops,
         "the end",
     )
     check_at_the_end(world, dict.fromkeys(names, "outbox"))

@@ -180,7 +180,7 @@ def check_that_all_is_listed(stage: Stage) -> None:
     """Each photo is painted, or waits, and no attempt is held against one that waits."""
     status, accounts = stage.world.status(), accounts_of(stage.world, "quick")
     listed = status.inbox.drops + status.jobs.waiting + status.jobs.running
-    assert (listed + len(accounts.painted), status.jobs.held) == (len(stage.photos), 0)
+    assert (listed + len(accounts.painted), status.jobs.arriving) == (len(stage.photos), 0)
     assert [job.attempts for job in status.next] == [0] * len(status.next)
 
 

@@ -35,7 +35,7 @@ def test_job_of_a_photo_that_is_still_in_the_inbox_is_not_claimed_and_not_made_a
     stuck(world)
     assert world.queue.claim(NOW) is None
     assert world.scan().drops == ()
-    assert world.queue.counts().held == 1
+    assert world.queue.counts().arriving == 1
 
 
 def test_photo_that_got_stuck_leaves_the_inbox_at_the_next_rescan(world: World):

@@ -54,7 +54,7 @@ def test_jobs_are_counted_by_state(world: World):
     (world.jobs("new")[0].path / "undisposed").touch()
     (world.folders.failed / world.jobs("cur")[0].id).mkdir()
     (world.folders.new / ".DS_Store").touch()
-    assert world.queue.counts() == Counts(waiting=1, held=1, running=1, failed=1)
+    assert world.queue.counts() == Counts(waiting=1, held=0, arriving=1, running=1, failed=1)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_job_that_cannot_be_put_back_is_trouble(world: World, put_back: str):
 def test_spool_that_was_never_used_has_no_jobs(world: World):
     world.folders.new.rmdir()
     world.folders.cur.rmdir()
-    assert world.queue.counts() == Counts(waiting=0, held=0, running=0, failed=0)
+    assert world.queue.counts() == Counts(waiting=0, held=0, arriving=0, running=0, failed=0)
 
 
 def test_queue_that_cannot_be_read_is_trouble(world: World):

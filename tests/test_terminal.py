@@ -51,7 +51,7 @@ def told(capsys: pytest.CaptureFixture[str], status: SpoolStatus) -> str:
 
 def status_of(daemon: DaemonStatus | None, pid: int | None = 7, **more: object) -> SpoolStatus:
     facts = {"inbox": InboxSummary(), "next": (), "failed": ()} | more
-    return SpoolStatus(pid=pid, daemon=daemon, jobs=Counts(waiting=3, held=0, running=1, failed=2), **facts)
+    return SpoolStatus(pid=pid, daemon=daemon, jobs=Counts(waiting=3, held=0, arriving=0, running=1, failed=2), **facts)
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_durations_are_written_as_people_say_them(seconds, text):
 def test_running_daemon_tells_its_job(capsys):
     out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, job=JOB)))
     assert out.startswith(
-        "Daemon 7 is painting, since 2026-11-23T04:15:00Z. 0 in the inbox, 3 waiting, 0 held back, 1 running, 2 failed"
+        "Daemon 7 is painting, since 2026-11-23T04:15:00Z. 0 in the inbox, 3 waiting, 0 held, 1 running, 2 failed"
     )
     assert out.endswith("Painting [cat].jpg as swirls: 41%, step 41/100, loss 1,234,568, 1 min 05 s left")
 
 
 def test_dead_daemons_job_is_not_told_as_running(capsys):
     out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, job=JOB), pid=None))
-    assert out == "No daemon is running. 0 in the inbox, 3 waiting, 0 held back, 1 running, 2 failed"
+    assert out == "No daemon is running. 0 in the inbox, 3 waiting, 0 held, 1 running, 2 failed"
 
 
 def test_trouble_comes_first(capsys):
@@ -112,7 +112,7 @@ def test_id_of_a_job_is_never_cut_off_however_narrow_the_terminal(capsys, monkey
 
 def test_what_waits_is_listed_and_the_rest_counted(capsys):
     inbox = InboxSummary(drops=12, first=("wave/a.jpg", "wave/b.jpg"), trouble="cannot look [now]")
-    queued = QueuedJob(id="20261123T", photo="c.jpg", preset="glass", attempts=1)
+    queued = QueuedJob(id="20261123T", photo="c.jpg", preset="glass", attempts=1, held=False)
     out = told(capsys, status_of(None, inbox=inbox, next=(queued,)))
     assert "12 in the inbox, 3 waiting" in out
     assert "cannot look [now]" in out

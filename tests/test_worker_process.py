@@ -13,14 +13,18 @@ from nstd.spool.durable import measure
 from nstd.weights.store import load_weights
 from nstd.worker.messages import (
     Blame,
+    Checkpointed,
     Done,
     Event,
     Failed,
+    Interim,
     Interrupted,
     Ready,
     Request,
+    Resumed,
     Setup,
     Source,
+    StartedOver,
     Stepped,
     StyleSource,
 )
@@ -128,6 +132,80 @@ def test_what_ends_a_job_does_not_end_the_worker(warm, request_for, tmp_path):
 
     worker.request(request_for())
     assert [type(event) for event in events_until(worker, Done)] == [Stepped, Stepped, Stepped, Done]
+
+
+@pytest.fixture
+def resumable(request_for, tmp_path) -> Callable[..., Request]:
+    """Return a function that requests a painting whose checkpoint is written when it is stopped."""
+    (tmp_path / "previews").mkdir()
+    interim = Interim(
+        checkpoint=tmp_path / "checkpoint",
+        checkpoint_seconds=3600,
+        preview=tmp_path / "previews" / "job.jpg",
+        preview_seconds=0,
+    )
+
+    def make(**settings: object) -> Request:
+        return request_for(iterations=(40,), tolerance=0, **settings).model_copy(update={"interim": interim})
+
+    return make
+
+
+def stop_after(worker: WorkerProcess, request: Request) -> Checkpointed:
+    worker.request(request)
+    events_until(worker, Stepped)
+    worker.stop()
+    return next(event for event in events_until(worker, Interrupted) if isinstance(event, Checkpointed))
+
+
+def test_a_stopped_job_goes_on_from_its_checkpoint(warm, resumable, tmp_path):
+    warm.request(resumable())
+    peaceful = events_until(warm, Done)[-1].painting
+    written = stop_after(warm, resumable(seed=1))  # another painting
+    assert written.bytes == (tmp_path / "checkpoint").stat().st_size
+    (tmp_path / "checkpoint").unlink()
+
+    written = stop_after(warm, resumable())
+    warm.request(resumable())
+    resumed, *steps, done = events_until(warm, Done)
+    assert isinstance(resumed, Resumed)
+    assert resumed.number == written.number
+    assert next(step.number for step in steps if isinstance(step, Stepped)) == written.number + 1
+    assert done.painting.output.sha256 == peaceful.output.sha256
+    assert done.painting.seconds.optimise > resumed.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda data: data[: len(data) // 2], "it is damaged or cut off: "),
+        (lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:], "it is damaged or cut off: "),
+        (lambda _: b"", "it is not an nstd checkpoint of this version "),
+        (None, "it is of another painting: its preset.seed is 1 (expected 0)"),
+    ],
+    ids=["truncated", "flipped", "empty", "foreign"],
+)
+def test_a_checkpoint_that_is_of_no_use_starts_the_job_over_and_says_why(warm, resumable, tmp_path, harm, reason):
+    stop_after(warm, resumable(seed=0 if harm else 1))
+    checkpoint = tmp_path / "checkpoint"
+    if harm:
+        checkpoint.write_bytes(harm(checkpoint.read_bytes()))
+    warm.request(resumable())
+    over, first, *_ = events_until(warm, Done)
+    assert isinstance(over, StartedOver)
+    assert over.reason.startswith(reason)
+    assert first.number == 1
+
+
+def test_a_job_whose_last_step_was_kept_only_writes_its_picture(warm, resumable, tmp_path):
+    warm.request(resumable())
+    whole = events_until(warm, Done)[-1].painting
+    (tmp_path / "picture.png").unlink()
+    warm.request(resumable())
+    resumed, done = events_until(warm, Done)
+    assert resumed.number == 41
+    assert done.painting.output.sha256 == whole.output.sha256
+    assert done.painting.styles == whole.styles
 
 
 def test_damaged_style_image_is_not_the_photos_fault(warm, request_for, tmp_path):

@@ -63,13 +63,17 @@ class WorkerSettings(Record):
     """How jobs are run.
 
     Attributes:
-        max_attempts: how often a job may take its worker down before it goes to `failed`.
+        max_attempts: how often a job may take its worker down, without coming on between, before it goes to `failed`.
         job_timeout_seconds: silence after which a worker counts as hung and is replaced; 0 lets nstd judge by the
             picture's size and the pace so far.
+        checkpoint_seconds: between two checkpoints, from which a job goes on after a stop or a crash; 0 for none.
+        preview_seconds: between two previews of the picture so far, in `.previews` in the outbox; 0 for none.
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=100, strict=True)] = 3
     job_timeout_seconds: NonNegativeFloat = 0
+    checkpoint_seconds: NonNegativeFloat = 60
+    preview_seconds: NonNegativeFloat = 30
 
 
 _DEVICE: Final = "^(auto|cpu|gpu:[0-9]{1,3})$"

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import selectors
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -19,13 +20,14 @@ from nstd.daemon.live_config import LiveConfig
 from nstd.daemon.mender import Mender
 from nstd.daemon.outcomes import Outcomes
 from nstd.daemon.report import Reporter
+from nstd.daemon.service_manager import notify
 from nstd.daemon.status import DaemonStatus, State, read_daemon_status
 from nstd.daemon.trouble import FIRST_PAUSE_SECONDS, Delays, Part
 from nstd.daemon.wake import Wake
 from nstd.daemon.watch import FolderWatch, FolderWatches
 from nstd.spool.durable import trouble
 from nstd.spool.folders import Folders
-from nstd.spool.jobs import DamagedJobError, JobFolder, timestamp
+from nstd.spool.jobs import DamagedJobError, JobFolder, Wish, timestamp
 from nstd.spool.lock import spool_lock
 from nstd.spool.mounts import Mounts
 from nstd.spool.names import to_text
@@ -34,7 +36,7 @@ from nstd.weights.store import find_weights
 from nstd.worker.messages import Setup
 from nstd.worker.process import WorkerProcess
 
-_STOP_SECONDS: Final = 10.0
+_FAREWELL_SECONDS: Final = 10.0
 _LONGEST_SLEEP_SECONDS: Final = 3600.0
 
 _log = structlog.get_logger()
@@ -82,13 +84,16 @@ class Daemon:
             self._folders, self._mounts, self._jobs, max_attempts=config.worker.max_attempts, now=now
         )
         self._mender = Mender(self._folders, self._mounts, self._jobs, self._outcomes, config, now=now)
-        timeout = config.worker.job_timeout_seconds
-        self._easel = Easel(self._setup(config), timeout, self._outcomes, clock, start_worker)
+        self._easel = Easel(
+            self._setup(config), config.worker, self._folders, self._outcomes, clock=clock, start=start_worker
+        )
         self._intake = Intake(self._folders, config, self._jobs, now=now, clock=clock)
         self._housekeeper = Housekeeper(self._folders, config.spool, now=now)
         self._reporter = Reporter(self._folders, self._mounts, on_status, clock)
         self._mend_due = clock() + config.spool.rescan_seconds
+        self._is_asked = threading.Event()
         self._stop_by: float | None = None
+        self._stop_signals = 0
         self._started_at = timestamp(now())
 
     def run(self) -> bool:
@@ -128,9 +133,15 @@ class Daemon:
         mode = self._live.config.spool.watch
         with (
             FolderWatch(self._folders.inbox, wake.hint, mode=mode) as self._inbox_watch,
+            FolderWatch(self._folders.hint.parent, lambda: self._ask(wake), recursive=False) as self._queue_watch,
             FolderWatches(lambda: self._live.folders, wake.hint) as self._config_watch,
         ):
             yield
+
+    def _ask(self, wake: Wake) -> None:
+        """Have the main loop look at the queue: somebody has a wish, or has put something back."""
+        self._is_asked.set()
+        wake.hint()
 
     def _work(self) -> None:
         """Do all that can be done without waiting; what is in trouble pauses, and the rest goes on."""
@@ -138,6 +149,8 @@ class Daemon:
             return
         if config := self._live.advance():
             self._use(config)
+        if self._easel.claimed and self._easel.claimed.folder.has(*Wish):
+            self._easel.interrupt()
         self._mend()
         self._parts.attempt(Part.INBOX, self._take_in)
         if not self._parts.seconds_left(Part.PAINTING):
@@ -151,7 +164,7 @@ class Daemon:
         self._mender.config = config
         self._intake.use(config)
         self._outcomes.max_attempts = config.worker.max_attempts
-        self._easel.use(self._setup(config), config.worker.job_timeout_seconds)
+        self._easel.use(self._setup(config), config.worker)
         self._housekeeper.use(config.spool)
         self._mend_due = self._clock()
 
@@ -161,13 +174,15 @@ class Daemon:
     def _mend(self) -> None:
         """Look now and then, and after trouble, for what is half done and for watches that have gone blind."""
         self._outcomes.again()
-        if self._clock() < self._mend_due:
+        if self._clock() < self._mend_due and not self._is_asked.is_set():
             return
+        self._is_asked.clear()
         self._mend_due = self._clock() + self._live.config.spool.rescan_seconds
         claimed = {self._easel.claimed.job.id} if self._easel.claimed else set()
         self._parts.attempt(Part.QUEUE, lambda: self._mender.mend(claimed))
         self._inbox_watch.renew()
         self._config_watch.renew()
+        self._queue_watch.renew()
         self._live.hint()
 
     def _take_in(self) -> None:
@@ -185,8 +200,12 @@ class Daemon:
                 self._outcomes.failed += 1
                 _log.error("job_damaged", reason=str(error))
                 continue
-            if claimed and not self._outcomes.is_spent(claimed):
-                self._easel.paint(claimed)
+            if claimed is None or self._outcomes.is_spent(claimed):
+                continue
+            if not self._easel.is_ready:  # somebody has held or cancelled the job that needed no worker
+                self._outcomes.interrupted(claimed)
+                return
+            self._easel.paint(claimed)
         if self._easel.claimed is None:
             self._parts.clear(Part.PAINTING)
 
@@ -212,7 +231,7 @@ class Daemon:
 
     def _is_drained(self) -> bool:
         counts = self._queue.counts()
-        return counts.waiting + counts.held + counts.running == 0 and self._intake.is_drained()
+        return counts.waiting + counts.arriving + counts.running == 0 and self._intake.is_drained()
 
     def _wait(self, wake: Wake) -> None:
         """Sleep until a signal, a hint, a word from the worker, or the next thing that is due."""
@@ -229,10 +248,19 @@ class Daemon:
             self._live.hint()
         if woken.reload:
             self._live.reload()
-        if woken.stopped and self._stop_by is None:
-            _log.info("stopping", job=self._easel.claimed and self._easel.claimed.job.id)
-            self._stop_by = self._clock() + _STOP_SECONDS
-            self._easel.interrupt()
+        if woken.stops and self._stop_by is None:
+            self._stop()
+            self._stop_signals = woken.stops
+        elif woken.stops > self._stop_signals and self._stop_by is not None:
+            self._stop_by = self._clock()
+
+    def _stop(self) -> None:
+        """Let the running job come to its next step and write its checkpoint; a later signal is not as patient."""
+        seconds = self._easel.seconds_to_stop()
+        self._stop_by = self._clock() + seconds
+        self._easel.interrupt()
+        notify("STOPPING=1", f"EXTEND_TIMEOUT_USEC={round((seconds + _FAREWELL_SECONDS) * 1e6)}")
+        _log.info("stopping", job=self._easel.claimed and self._easel.claimed.job.id, seconds_at_most=round(seconds))
 
     def _seconds_to_next(self) -> float:
         if self._stop_by is not None:

@@ -2,31 +2,43 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
+from nstd.config.settings import WorkerSettings
 from nstd.daemon.outcomes import Outcomes, names
 from nstd.daemon.status import CurrentJob
 from nstd.errors import ConfigError, EngineError, SpoolError
 from nstd.job import FailureKind
 from nstd.spool.durable import trouble
+from nstd.spool.folders import Folders
 from nstd.spool.jobs import ClaimedJob
 from nstd.worker.messages import (
     Blame,
+    Checkpointed,
     Done,
     Event,
     Failed,
+    Hindered,
+    Interim,
     Interrupted,
     Ready,
     Request,
+    Resumed,
     Setup,
     Source,
+    StartedOver,
     Stepped,
     StyleSource,
 )
 from nstd.worker.pace import Pace
 from nstd.worker.patience import Patience
 from nstd.worker.process import WorkerProcess
+
+_STOP_SECONDS: Final = 5.0
+# A checkpoint has some 530 bytes a pixel, and the disk may be as slow as 100 MB a second.
+_WRITING_SECONDS_A_PIXEL: Final = 5e-6
 
 _log = structlog.get_logger()
 
@@ -38,7 +50,8 @@ class Easel:
 
     Args:
         setup: for the worker.
-        timeout_seconds: see `Patience`.
+        settings: how jobs are run.
+        folders: of the spool.
         outcomes: what to do with jobs that end.
         clock: seconds, for the time left.
         start: makes a worker.
@@ -53,11 +66,14 @@ class Easel:
     def __init__(
         self,
         setup: Setup,
-        timeout_seconds: float,
+        settings: WorkerSettings,
+        folders: Folders,
         outcomes: Outcomes,
+        *,
         clock: Callable[[], float] = time.monotonic,
         start: StartWorker = WorkerProcess,
     ) -> None:
+        self._folders = folders
         self._outcomes = outcomes
         self._clock = clock
         self._start = start
@@ -67,13 +83,14 @@ class Easel:
         self._has_had_a_job = False
         self.claimed: ClaimedJob | None = None
         self.current: CurrentJob | None = None
-        self.use(setup, timeout_seconds)
+        self._is_interrupted = False
+        self.use(setup, settings)
+        self._patience = self._new_patience(0)
 
-    def use(self, setup: Setup, timeout_seconds: float) -> None:
+    def use(self, setup: Setup, settings: WorkerSettings) -> None:
         """Go by these settings from the next job on."""
         self._setup = setup
-        self._timeout_seconds = timeout_seconds
-        self._patience = Patience(timeout_seconds, self._clock)
+        self._settings = settings
 
     def prepare(self) -> bool:
         """Have a worker with the network loaded; return whether it is there already.
@@ -87,7 +104,7 @@ class Easel:
             with trouble("start the worker"):
                 self.worker = self._start(self._setup)
             self._has_had_a_job = False
-            self._patience.begin(0)
+            self._patience = self._new_patience(0)
             _log.info("worker_started", pid=self.worker.pid)
         return self.is_ready
 
@@ -98,14 +115,21 @@ class Easel:
         job = claimed.job
         self.claimed, self._pace, self._has_had_a_job = claimed, Pace(self._clock), True
         self.current = CurrentJob(id=job.id, photo=job.content.name, preset=job.preset_name)
-        self._patience.begin(job.preset.size_px)
-        self.worker.request(_request(claimed))
+        self._is_interrupted = False
+        self._patience = self._new_patience(job.preset.size_px)
+        self.worker.request(self._request(claimed))
         _log.info("job_started", **names(job), attempt=job.attempts)
 
     def interrupt(self) -> None:
-        """Have the running job given back at its next step."""
-        if self.worker and self.claimed:
+        """Have the running job given back at its next step, with a checkpoint."""
+        if self.worker and self.claimed and not self._is_interrupted:
+            self._is_interrupted = True
             self.worker.stop()
+
+    def seconds_to_stop(self) -> float:
+        """Say how long an interrupted job may take: a step, no longer than those before, and the checkpoint."""
+        pixels = self.claimed.job.preset.size_px**2 if self.claimed else 0
+        return _STOP_SECONDS + 2 * self._patience.longest_seconds + _WRITING_SECONDS_A_PIXEL * pixels
 
     def seconds_to_next(self) -> float:
         """Say when a silent worker counts as hung; infinite if nothing is expected of it."""
@@ -159,6 +183,8 @@ class Easel:
                 _log.info("worker_ready", **event.engine.model_dump(mode="json"))
             case Stepped():
                 self.current = self.current and self.current.after(event, self._pace.seconds_left(event))
+            case Resumed() | StartedOver() | Checkpointed() | Hindered():
+                self._take_note(event)
             case Failed(blame=Blame.OPERATOR):
                 self.close()
                 raise ConfigError(event.message)
@@ -168,6 +194,23 @@ class Easel:
                 raise SpoolError(msg)
             case _ if claimed := self._release():
                 self._conclude(claimed, event)
+
+    def _take_note(self, event: Resumed | StartedOver | Checkpointed | Hindered) -> None:
+        if (claimed := self.claimed) is None:
+            return
+        about = names(claimed.job)
+        match event:
+            case Resumed():
+                self.claimed = self._outcomes.resumed(claimed)
+                _log.info("job_resumed", **about, step=event.number, seconds_before=round(event.seconds, 1))
+            case StartedOver():
+                self.claimed = self._outcomes.started_over(claimed)
+                _log.warning("checkpoint_ignored", **about, reason=event.reason)
+            case Checkpointed():
+                self.claimed = self._outcomes.came_on(claimed, event.number)
+                _log.debug("checkpoint_written", **about, step=event.number, bytes=event.bytes, seconds=event.seconds)
+            case Hindered():
+                _log.warning("not_kept", **about, reason=event.reason)
 
     def _conclude(self, claimed: ClaimedJob, event: Done | Interrupted | Failed) -> None:
         match event:
@@ -203,17 +246,27 @@ class Easel:
         claimed, self.claimed, self.current = self.claimed, None, None
         return claimed
 
+    def _request(self, claimed: ClaimedJob) -> Request:
+        job = claimed.job
+        return Request(
+            preset=job.preset,
+            content=Source(**dict(job.content), path=claimed.content),
+            styles=tuple(
+                StyleSource(**dict(style), path=path) for style, path in zip(job.styles, claimed.styles, strict=True)
+            ),
+            picture=claimed.picture,
+            interim=Interim(
+                checkpoint=claimed.checkpoint,
+                checkpoint_seconds=self._settings.checkpoint_seconds,
+                preview=claimed.folder.preview(self._folders),
+                preview_seconds=self._settings.preview_seconds,
+            ),
+        )
+
+    def _new_patience(self, size_px: int) -> Patience:
+        patience = Patience(self._settings.job_timeout_seconds, self._clock)
+        patience.begin(size_px)
+        return patience
+
     def _worker_log(self) -> tuple[str, ...]:
         return tuple(self.worker.last_lines) if self.worker else ()
-
-
-def _request(claimed: ClaimedJob) -> Request:
-    job = claimed.job
-    return Request(
-        preset=job.preset,
-        content=Source(**dict(job.content), path=claimed.content),
-        styles=tuple(
-            StyleSource(**dict(style), path=path) for style, path in zip(job.styles, claimed.styles, strict=True)
-        ),
-        picture=claimed.picture,
-    )

@@ -7,12 +7,12 @@ from datetime import datetime
 import structlog
 
 from nstd.config.settings import Config
-from nstd.daemon.outcomes import Outcomes, about
+from nstd.daemon.outcomes import Outcomes, about, names
 from nstd.daemon.trouble import Delays
 from nstd.spool.folders import Folders
 from nstd.spool.jobs import DamagedJobError, JobFolder
 from nstd.spool.mounts import Mounts
-from nstd.spool.recover import Repairs, recover, resume
+from nstd.spool.recover import Repair, Repairs, recover, resume
 
 _log = structlog.get_logger()
 
@@ -74,7 +74,10 @@ class Mender:
 
     def _tell(self, repairs: Repairs) -> None:
         for one in repairs.done:
-            _log.warning("repaired", what=one.repair.value, subject=one.subject, detail=one.detail or None)
+            if one.job and one.repair is Repair.JOB_CANCELLED:
+                _log.info("job_cancelled", **names(one.job))
+            else:
+                _log.warning("repaired", what=one.repair.value, subject=one.subject, detail=one.detail or None)
             self._delays.clear(one.subject)
             self._outcomes.repaired(one)
         for job_id, error in repairs.troubles.items():

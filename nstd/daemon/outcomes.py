@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -12,9 +13,9 @@ from nstd.daemon.trouble import Delays
 from nstd.errors import EngineError, SpoolError
 from nstd.job import FailureKind, Job, Painting, ResultLog
 from nstd.spool.durable import fsync_folder, trouble
-from nstd.spool.failed import fail
+from nstd.spool.failed import fail, fail_cancelled
 from nstd.spool.folders import Folders
-from nstd.spool.jobs import ClaimedJob, timestamp
+from nstd.spool.jobs import LOG_FILE, REASON_FILE, ClaimedJob, Wish, timestamp
 from nstd.spool.mounts import Mounts
 from nstd.spool.names import to_text
 from nstd.spool.publish import publish
@@ -87,6 +88,24 @@ class Outcomes:
         """Put a job back that is not to blame; its attempt does not count."""
         self._end(claimed, self._give_back)
 
+    def resumed(self, claimed: ClaimedJob) -> ClaimedJob:
+        """Note that a job goes on from its checkpoint; return it."""
+        return self._note(claimed, resumes=claimed.job.resumes + 1)
+
+    def started_over(self, claimed: ClaimedJob) -> ClaimedJob:
+        """Note that nothing of a job's checkpoints is left; return it."""
+        return self._note(claimed, resumes=0) if claimed.job.resumes else claimed
+
+    def came_on(self, claimed: ClaimedJob, evaluations: int) -> ClaimedJob:
+        """Note that a job has a checkpoint with so many evaluations; return it.
+
+        If it has come further than ever, the attempts before are forgiven.
+        """
+        job = claimed.job
+        if job.attempts == 1 or evaluations <= job.came_to:
+            return claimed
+        return self._note(claimed, attempts=1, came_to=evaluations)
+
     def deferred(self, claimed: ClaimedJob, reason: str) -> None:
         """Put a job back until the machine's trouble has passed; its attempt does not count."""
         self._end(claimed, self._give_back, SpoolError(reason))
@@ -119,13 +138,17 @@ class Outcomes:
             return
         if repaired.repair is Repair.PUBLICATION_FINISHED:
             self._remember(repaired.job, picture=repaired.detail)
-        else:
+            return
+        if repaired.repair is not Repair.JOB_CANCELLED:
             self.failed += 1
-            self._remember(repaired.job, reason=repaired.detail)
+        self._remember(repaired.job, reason=repaired.detail)
 
     def _end(self, claimed: ClaimedJob, ending: Ending, pause: SpoolError | None = None) -> None:
         """End a job now or later; where that is because of trouble, it waits before anybody may claim it."""
-        job = claimed.job
+        job, folder = claimed.job, claimed.folder
+        folder.remove_preview(self._folders)
+        if folder.has(Wish.CANCELLED) and not folder.has(LOG_FILE, REASON_FILE):
+            ending, pause = self._cancel, None
         try:
             ending(claimed)
         except SpoolError as error:
@@ -136,6 +159,13 @@ class Outcomes:
             self._delays.strike(job.id, pause, about(job))
         else:
             self._delays.clear(job.id)
+
+    def _note(self, claimed: ClaimedJob, **facts: int) -> ClaimedJob:
+        try:
+            return self._queue.note(claimed, **facts)
+        except SpoolError as error:
+            _log.warning("job_not_noted", **names(claimed.job), reason=str(error))
+            return replace(claimed, job=claimed.job.model_copy(update=facts))
 
     def _arrived(self, _: ClaimedJob) -> None:
         """Bring to the disk that a job has left `cur`: only that had failed."""
@@ -190,6 +220,12 @@ class Outcomes:
         _log.error("job_failed", **names(claimed.job), kind=kind.value, reason=reason)
         self._remember(claimed.job, reason=reason)
 
+    def _cancel(self, claimed: ClaimedJob) -> None:
+        self._mounts.check(self._folders.failed)
+        failure = fail_cancelled(self._folders, claimed, self._now())
+        _log.info("job_cancelled", **names(claimed.job))
+        self._remember(claimed.job, reason=failure.message)
+
     def _remember(self, job: Job, *, picture: str | None = None, reason: str | None = None) -> None:
         ended_at = timestamp(self._now())
         outcome = Outcome(**names(job), ended_at=ended_at, picture=picture, reason=reason)
@@ -217,4 +253,11 @@ def _result_log(job: Job, painting: Painting) -> ResultLog:
     queued = datetime.fromisoformat(painting.started_at) - datetime.fromisoformat(job.created_at)
     seconds = painting.seconds.model_copy(update={"queued": max(0.0, queued.total_seconds())})
     facts = dict(painting) | {"seconds": seconds}
-    return ResultLog(**facts, job=job.id, preset_name=job.preset_name, created_at=job.created_at, attempts=job.attempts)
+    return ResultLog(
+        **facts,
+        job=job.id,
+        preset_name=job.preset_name,
+        created_at=job.created_at,
+        attempts=job.attempts,
+        resumes=job.resumes,
+    )

@@ -12,11 +12,11 @@ from nstd.config.settings import Config
 from nstd.errors import SpoolError
 from nstd.job import Count, FailureKind
 from nstd.preset import Record
-from nstd.spool.durable import trouble
+from nstd.spool.durable import replace, trouble
 from nstd.spool.failed import failed_jobs
 from nstd.spool.folders import Folders
 from nstd.spool.inbox import scan
-from nstd.spool.jobs import DamagedJobError, jobs_in
+from nstd.spool.jobs import DamagedJobError, Wish, jobs_in
 from nstd.spool.lock import holder
 from nstd.spool.queue import Counts, Queue
 from nstd.worker.messages import Stepped
@@ -130,12 +130,13 @@ class FailedSummary(Record):
 
 
 class QueuedJob(Record):
-    """A job in the queue that no worker has."""
+    """A job in the queue that no worker has; `held` until somebody releases it."""
 
     id: str
     photo: str
     preset: str
     attempts: Count
+    held: bool
 
 
 class InboxSummary(Record):
@@ -181,11 +182,9 @@ def write_status(folders: Folders, status: DaemonStatus) -> None:
         SpoolError: the state folder cannot be written.
     """
     path, data = folders.state / _STATUS_FILE, status.model_dump_json(indent=2).encode()
-    staged = folders.state / f".{_STATUS_FILE}.tmp"
     with trouble("write the status"):
         try:
-            staged.write_bytes(data)
-            staged.replace(path)
+            replace(path, data)
         except OSError as error:
             if error.errno != errno.ENOSPC or not _has_room(path, len(data)):
                 raise
@@ -247,7 +246,13 @@ def _next(folders: Folders) -> Iterator[QueuedJob]:
             job = folder.read()
         except DamagedJobError:
             continue  # it has just been claimed, or will go to `failed` when it is
-        yield QueuedJob(id=job.id, photo=job.content.name, preset=job.preset_name, attempts=job.attempts)
+        yield QueuedJob(
+            id=job.id,
+            photo=job.content.name,
+            preset=job.preset_name,
+            attempts=job.attempts,
+            held=folder.has(Wish.HELD),
+        )
 
 
 def _failed(folders: Folders) -> Iterator[FailedSummary]:

@@ -18,12 +18,12 @@ class Woken(NamedTuple):
 
     Attributes:
         hinted: a hint has come since the last time.
-        stopped: a signal to stop has ever come.
+        stops: how many signals to stop have ever come.
         reload: a signal to read the config file again has come since the last time.
     """
 
     hinted: bool
-    stopped: bool
+    stops: int
     reload: bool
 
 
@@ -32,7 +32,7 @@ class Wake:
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._stopped = False
+        self._stops = 0
         self._reload = False
         self._had_terminal = os.isatty(_STDOUT)
 
@@ -67,7 +67,7 @@ class Wake:
         except BlockingIOError:
             data = b""
         reload, self._reload = self._reload, False
-        return Woken(_HINT[0] in data, self._stopped, reload)
+        return Woken(_HINT[0] in data, self._stops, reload)
 
     def close(self) -> None:
         """Close both ends."""
@@ -81,4 +81,4 @@ class Wake:
         if number == RELOAD_SIGNAL and not is_hangup:
             self._reload = True
         else:
-            self._stopped = True
+            self._stops += 1

@@ -4,12 +4,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from nstd.config.settings import Precision
 from nstd.engine.descent import Descent
 from nstd.engine.extractor import Extractor, LayerArrays
 from nstd.engine.objective import Objective
 from nstd.engine.pixels import Picture
+from nstd.engine.state import Progress, State, state_of
 from nstd.engine.styles import StatisticsCache, Style
 from nstd.engine.transfer import Transfer
 from nstd.preset import Network, TransferSettings
@@ -31,9 +34,15 @@ class Engine:
         self._descents: dict[Hashable, Descent] = {}
         self._statistics = StatisticsCache()
 
-    def transfer(self, content: Picture, styles: Sequence[Style], settings: TransferSettings) -> Transfer:
-        """Prepare the painting of one content image; see `Transfer`."""
-        return Transfer(self.descent(settings), content, styles, settings, cache=self._statistics)
+    def transfer(
+        self, content: Picture, styles: Sequence[Style], settings: TransferSettings, start: State | None = None
+    ) -> Transfer:
+        """Prepare the painting of one content image, from its beginning or from a state; see `Transfer`."""
+        return Transfer(self.descent(settings), content, styles, settings, start=start, cache=self._statistics)
+
+    def state(self, settings: TransferSettings, progress: Progress, arrays: Sequence[NDArray[np.float32]]) -> State:
+        """Make the state of a transfer with these settings of what it was written as; see `state_of`."""
+        return state_of(progress, arrays, self.descent(settings).signature)
 
     def descent(self, settings: TransferSettings) -> Descent:
         """Return the step for the settings' layers and optimiser; its graph serves all pictures that use these."""

@@ -16,13 +16,14 @@ class Stopping:
     Args:
         settings: with the time budget and the tolerance.
         clock: seconds that never run backwards; the budget counts from now on.
+        earlier: seconds that were spent before.
     """
 
-    def __init__(self, settings: TransferSettings, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: TransferSettings, clock: Callable[[], float], earlier: float = 0) -> None:
         self._budget = settings.time_budget_seconds
         self._tolerance = settings.tolerance
         self._clock = clock
-        self._began = clock()
+        self._began = clock() - earlier
 
     @property
     def spent(self) -> float:

@@ -3,14 +3,15 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 
 from nstd.engine.balance import TermWeights
-from nstd.engine.descent import Descent
+from nstd.engine.descent import Canvas, Descent
 from nstd.engine.objective import Targets
 from nstd.engine.pixels import Picture, deprocess, preprocess
+from nstd.engine.state import Progress, State
 from nstd.engine.stopping import Stopping
 from nstd.engine.styles import StatisticsCache, Style
 from nstd.errors import EngineError
@@ -54,19 +55,18 @@ class Transfer:
         content: `[H, W, 3]` float32, RGB, 0..255; the result has its size.
         styles: style images of any size.
         settings: how to paint.
+        start: the `state` of another transfer with the same arguments, to go on from; the picture will be the one that
+            the other would have painted, on a CPU to the last bit.
         cache: of the styles' statistics, for this network in this precision.
         clock: seconds, for the durations in the log and for the time budget.
 
     Attributes:
-        loss: summary of the last level.
         levels: what happened on each finished level.
         style_seconds: time spent on the style images and their statistics.
 
     Reference:
         Gatys et al. 2016, section 2; coarse to fine as in Gatys et al. 2017, section 6.
     """
-
-    loss: LossSummary
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class Transfer:
         styles: Sequence[Style],
         settings: TransferSettings,
         *,
+        start: State | None = None,
         cache: StatisticsCache | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -86,10 +87,16 @@ class Transfer:
         self._cache = cache or StatisticsCache()
         self._clock = clock
         self._margin = MARGIN_PX if settings.padding is Padding.MIRROR else 0
-        self.levels: list[LevelLog] = []
-        self.style_seconds = 0.0
-        self._best: Any = None
+        self._canvas: Canvas | None = None
         self._weights: TermWeights | None = None
+        progress = Progress()
+        if start:
+            progress, self._canvas, self._weights = start
+        self.levels = list(progress.levels)
+        self._history = list(progress.history)
+        self.style_seconds = progress.style_seconds
+        self._began, self._level_began = clock() - progress.seconds, clock() - progress.level_seconds
+        self._stopping = Stopping(settings, clock, progress.seconds)
 
     @property
     def best(self) -> Picture:
@@ -98,54 +105,89 @@ class Transfer:
         Raises:
             EngineError: no step was done yet.
         """
-        if self._best is None:
-            raise EngineError("there is no picture before the first step")
-        return _without_margin(deprocess(self._best), self._margin)
+        return _without_margin(deprocess(self._painted().best), self._margin)
+
+    @property
+    def loss(self) -> LossSummary:
+        """Summary of the last finished level."""
+        history = self.levels[-1].history
+        best = min(history, key=lambda losses: losses.total)
+        return LossSummary(initial=history[0].total, best=best.total, final=history[-1].total, best_step=best.step)
+
+    @property
+    def state(self) -> State:
+        """All that was done so far; at another step it is another value.
+
+        Raises:
+            EngineError: no step was done yet.
+        """
+        now = self._clock()
+        progress = Progress(
+            levels=tuple(self.levels),
+            history=tuple(self._history),
+            level_seconds=now - self._level_began,
+            style_seconds=self.style_seconds,
+            seconds=now - self._began,
+        )
+        return State(progress, self._painted(), cast("TermWeights", self._weights))
 
     def steps(self) -> Iterator[Step]:
-        """Paint; yield after every evaluation.
+        """Paint; yield after every evaluation. After the last one of a level, `levels` has that level.
 
         Raises:
             EngineError: the loss is not finite.
         """
         schedule = self._settings.schedule(max(size_of(self._content)))
-        stopping = Stopping(self._settings, self._clock)
         total = sum(iterations + 1 for _, iterations in schedule)
         work = [(iterations + 1) * fraction**2 for fraction, iterations in schedule]
-        number, done = 0, 0.0
-        before: Picture | None = None
-        for level, (fraction, iterations) in enumerate(schedule):
+        while (level := len(self.levels)) < len(schedule):
+            fraction, iterations = schedule[level]
             content = _scaled(self._content, fraction)
-            due = sum(work[: level + 1]) / sum(work)
-            for losses in self._paint_level(content, self._start(content, before), iterations, stopping, due):
-                number, done = number + 1, done + fraction**2
-                yield Step(number, total, min(1.0, max(done / sum(work), stopping.spent)), level, losses)
-            before, done = content, due * sum(work)
+            before = _scaled(self._content, schedule[level - 1][0]) if level else None
+            number = sum(len(finished.history) for finished in self.levels)
+            done, due = sum(work[:level]), sum(work[: level + 1]) / sum(work)
+            for losses in self._paint_level(content, before, iterations, due):
+                progress = (done + (losses.step + 1) * fraction**2) / sum(work)
+                progress = min(1.0, max(progress, self._stopping.spent))
+                yield Step(number + losses.step + 1, total, progress, level, losses)
 
-    def _paint_level(
-        self, content: Picture, start: Picture, iterations: int, stopping: Stopping, due: float
-    ) -> Iterator[Losses]:
-        started = self._clock()
-        targets, weights = self._aims(_with_margin(content, self._margin))
-        canvas = self._descent.start(preprocess(_with_margin(start, self._margin)), iterations)
-        history: list[Losses] = []
+    def _paint_level(self, content: Picture, before: Picture | None, iterations: int, due: float) -> Iterator[Losses]:
+        """Paint a level, given the content images of this level and of the one before."""
+        if self._history:
+            canvas = self._painted()
+        else:
+            self._level_began = self._clock()
+            start = _with_margin(self._start(content, before), self._margin)
+            canvas = self._descent.start(preprocess(start), iterations)
+        targets, self._weights = self._aims(_with_margin(content, self._margin))
         reason = None
         while reason is None:
-            canvas, terms = self._descent.step(canvas, targets, weights)
-            history.append(_finite(self._objective.losses(len(history), terms)))
-            # Not the canvas itself: it holds the optimiser's memory.
-            self._best = canvas.best
-            reason = stopping.reason(history, iterations, due)
-            yield history[-1]
-        self._conclude(content, history, reason, self._clock() - started)
+            canvas, terms = self._descent.step(canvas, targets, self._weights)
+            losses = _finite(self._objective.losses(len(self._history), terms))
+            self._canvas = canvas
+            self._history.append(losses)
+            reason = self._stopping.reason(self._history, iterations, due)
+            if reason:
+                self._conclude(content, reason)
+            yield losses
 
-    def _conclude(self, content: Picture, history: list[Losses], reason: StopReason, seconds: float) -> None:
+    def _conclude(self, content: Picture, reason: StopReason) -> None:
         width, height = size_of(content)
         self.levels.append(
-            LevelLog(width_px=width, height_px=height, history=tuple(history), stop_reason=reason, seconds=seconds)
+            LevelLog(
+                width_px=width,
+                height_px=height,
+                history=tuple(self._history),
+                stop_reason=reason,
+                seconds=self._clock() - self._level_began,
+            )
         )
-        best = min(history, key=lambda losses: losses.total)
-        self.loss = LossSummary(initial=history[0].total, best=best.total, final=history[-1].total, best_step=best.step)
+        self._canvas, self._history = self._descent.finish(self._painted()), []
+
+    def _painted(self) -> Canvas:
+        if self._canvas is None:
+            raise EngineError("there is no picture before the first step")
+        return self._canvas
 
     def _aims(self, content: Picture) -> tuple[Targets, TermWeights]:
         """Return what a level aims at; the photo's own losses, which weigh the terms, are those of the first level."""
@@ -153,11 +195,10 @@ class Transfer:
         style = self._style_targets(content.shape[0] * content.shape[1])
         self.style_seconds += self._clock() - started
         image = preprocess(content)
-        if self._weights is not None:
+        if self.levels and self._weights is not None:
             return Targets(self._objective.content_targets(image), style), self._weights
         photo = self._objective.photo(image)
-        self._weights = self._objective.weights(self._settings, photo, style)
-        return Targets(photo.content, style), self._weights
+        return Targets(photo.content, style), self._objective.weights(self._settings, photo, style)
 
     def _style_targets(self, pixels: int) -> list[Any]:
         """Average the style images' statistics, each taken at the generated image's number of pixels, or in scale."""
@@ -175,7 +216,7 @@ class Transfer:
         return self._cache.get((style.identity, pixels, self._objective.style_structure), measure)
 
     def _start(self, content: Picture, before: Picture | None) -> Picture:
-        """Return what a level starts from, given the content images of this level and of the one before."""
+        """Return what a level starts from."""
         if before is not None:
             return self._refined(content, before)
         match self._settings.init:

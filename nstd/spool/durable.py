@@ -14,6 +14,9 @@ from typing import Final, NamedTuple
 from nstd.errors import SpoolError
 from nstd.spool.names import to_text
 
+Data = bytes | memoryview
+
+_TEMPORARY: Final = ".tmp"
 _CHUNK_BYTES: Final = 1 << 20
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _AT_FDCWD: Final = -100
@@ -48,22 +51,45 @@ def trouble(doing: str) -> Iterator[None]:
         raise SpoolError(msg) from error
 
 
-def write_new(path: Path, data: bytes) -> None:
+def write_new(path: Path, *data: Data) -> None:
     """Create a file with these bytes and fsync it; its folder is the caller's to fsync."""
     with _created(path) as target, _named(path):
-        _write(target, data)
+        for piece in data:
+            _write(target, piece)
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Commit a file: when this returns, it holds the data for good; before, it is what it was."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    write_new(temporary, data)
+def write_durably(path: Path, *data: Data) -> None:
+    """Commit a file: when this returns, it holds the data for good; before, it is what it was.
+
+    A kill may leave a file beside it, which `remove_remains` removes.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")
+    write_new(temporary, *data)
     try:
         temporary.rename(path)
     except OSError:
         _discard(temporary)
         raise
     fsync_folder(path.parent)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Let a file hold these bytes, all of them from one moment on; it need not survive a power cut."""
+    staged = _staged(path)
+    staged.write_bytes(data)
+    staged.replace(path)
+
+
+def remove_replaced(path: Path) -> None:
+    """Remove a file that `replace` has written, if it is there, and what a kill has left of another."""
+    for file in (path, _staged(path)):
+        file.unlink(missing_ok=True)
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove what kills have left of writes into a folder; nobody may be writing there."""
+    for remains in folder.glob(f".*{_TEMPORARY}"):
+        remains.unlink(missing_ok=True)
 
 
 def copy_durably(source: int, path: Path) -> Copied:
@@ -205,10 +231,14 @@ def _chunks(source: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _write(target: int, data: bytes) -> None:
+def _write(target: int, data: Data) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(target, rest) :]
+
+
+def _staged(path: Path) -> Path:
+    return path.with_name(f".{path.name}{_TEMPORARY}")
 
 
 def _discard(path: Path) -> None:

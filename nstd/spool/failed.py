@@ -112,6 +112,16 @@ def fail_damaged(folders: Folders, folder: JobFolder, error: DamagedJobError, no
     return failure
 
 
+def fail_cancelled(folders: Folders, claimed: ClaimedJob, now: datetime) -> Failure:
+    """Give up a job because somebody wished it.
+
+    Raises:
+        SpoolError: the machine is in trouble.
+    """
+    claimed.folder.remove_preview(folders)
+    return fail(folders, claimed, FailureKind.CANCELLED, FailureKind.CANCELLED.value, now=now)
+
+
 def finish_failure(folders: Folders, folder: JobFolder, now: datetime) -> Failure:
     """Move a job whose reason is committed from the queue to `failed/`; every step can be repeated.
 
@@ -207,7 +217,7 @@ def _retriable(job_id: str, failed: JobFolder, failure: Failure | None) -> tuple
     if failure is None or failure.job is None or failure.photo is None:
         msg = f"{to_text(failed.path)}: the record of this job is damaged; drop its photo into the inbox again"
         raise InputError(msg)
-    job = failure.job.model_copy(update={"attempts": 0, "siblings": (job_id,)})
+    job = failure.job.model_copy(update={"attempts": 0, "came_to": 0, "resumes": 0, "siblings": (job_id,)})
     return job, failed.path / to_name(failure.photo)
 
 

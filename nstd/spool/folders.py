@@ -40,6 +40,11 @@ class Folders:
         return self.state / "queue" / "tmp"
 
     @property
+    def hint(self) -> Path:
+        """The file that is touched to have a daemon look at the queue."""
+        return self.state / "queue" / "hint"
+
+    @property
     def new(self) -> Path:
         """Jobs that wait."""
         return self.state / "queue" / "new"
@@ -70,6 +75,11 @@ class Folders:
         return self.outbox / ".staging"
 
     @property
+    def previews(self) -> Path:
+        """What the pictures that are being painted look like so far."""
+        return self.outbox / ".previews"
+
+    @property
     def originals_staging(self) -> Path:
         """Photos on their way into the originals."""
         return self.originals / ".staging"
@@ -81,8 +91,8 @@ class Folders:
 
     @property
     def staging(self) -> tuple[Path, ...]:
-        """All staging folders; whatever is in them can be made again."""
-        return self.outbox_staging, self.originals_staging, self.failed_staging
+        """All folders where whatever is in them can be made again."""
+        return self.outbox_staging, self.previews, self.originals_staging, self.failed_staging
 
     def create(self, presets: Iterable[str]) -> None:
         """Make every folder that is missing, with one for each preset in inbox and outbox.

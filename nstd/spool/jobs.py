@@ -15,18 +15,19 @@ from pydantic import BaseModel, ValidationError
 
 from nstd.errors import SpoolError
 from nstd.job import Job
-from nstd.spool.durable import fsync_folder, remove_folder, write_durably
+from nstd.spool.durable import fsync_folder, remove_folder, remove_replaced, write_durably
 from nstd.spool.folders import Folders
 from nstd.spool.names import content_name, to_name
 
 JOB_FILE: Final = "job.json"
 LOG_FILE: Final = "log.json"
 REASON_FILE: Final = "reason.json"
+CHECKPOINT_FILE: Final = "checkpoint"
 _JOB_ID: Final = re.compile(r"[0-9TZ.]+-[0-9a-f]+")
 
 
 class Mark(StrEnum):
-    """Empty files that hold a waiting job back until its photo lies in the queue only.
+    """Empty files that keep a job from being claimed until its photo lies in the queue only.
 
     `undisposed`: the drop may still lie in the inbox. `taken`: it does not, unless under the hidden name that the
     spool gave it. `retried`: the job's folder in `failed/` may still be there.
@@ -35,6 +36,16 @@ class Mark(StrEnum):
     UNDISPOSED = "undisposed"
     TAKEN = "taken"
     RETRIED = "retried"
+
+
+class Wish(StrEnum):
+    """Empty files by which somebody says what is to become of a job in the queue, waiting or running.
+
+    `held`: it shall not run until it is released. `cancelled`: it shall go to `failed/`.
+    """
+
+    HELD = "held"
+    CANCELLED = "cancelled"
 
 
 class DamagedJobError(SpoolError):
@@ -92,6 +103,15 @@ class JobFolder:
             (self.path / mark).unlink()
             fsync_folder(self.path)
 
+    def remove_preview(self, folders: Folders) -> None:
+        """Remove the picture so far, if it can be done; the next start tries it again."""
+        with contextlib.suppress(OSError):
+            remove_replaced(self.preview(folders))
+
+    def preview(self, folders: Folders) -> Path:
+        """Say where the picture so far can be looked at."""
+        return folders.previews / f"{self.id}.jpg"
+
     def remove(self, folders: Folders) -> None:
         """Take the job out of the queue."""
         remove_folder(self.path, folders.tmp / f"{self.id}.{secrets.token_hex(4)}.trash")
@@ -118,6 +138,11 @@ class ClaimedJob:
     def picture(self) -> Path:
         """Where the worker writes the finished picture."""
         return self.folder.picture(self.job)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the worker writes the state of the painting."""
+        return self.folder.path / CHECKPOINT_FILE
 
 
 def is_job_id(name: str) -> bool:

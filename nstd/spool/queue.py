@@ -1,15 +1,21 @@
 """The queue: waiting jobs in `new`, the worker's jobs in `cur`."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
+from typing import Final
 
 from nstd.job import Count, Job
 from nstd.preset import Record
-from nstd.spool.durable import rename_durably, trouble
+from nstd.spool.durable import remove_remains, rename_durably, trouble
 from nstd.spool.failed import fail_damaged
 from nstd.spool.folders import Folders
-from nstd.spool.jobs import REASON_FILE, ClaimedJob, DamagedJobError, JobFolder, Mark, jobs_in
+from nstd.spool.jobs import REASON_FILE, ClaimedJob, DamagedJobError, JobFolder, Mark, Wish, jobs_in
+
+_KEEPS_BACK: Final = (*Mark, REASON_FILE, Wish.CANCELLED)
 
 
 class Counts(Record):
@@ -17,13 +23,15 @@ class Counts(Record):
 
     Attributes:
         waiting: ready to be claimed.
-        held: waiting for their photo to leave the inbox, or to reach `failed/`.
+        held: waiting for somebody to release them.
+        arriving: waiting for their photo to leave the inbox, or on their way to `failed/`.
         running: with a worker, or waiting to be published.
         failed: in `failed/`.
     """
 
     waiting: Count
     held: Count
+    arriving: Count
     running: Count
     failed: Count
 
@@ -61,11 +69,9 @@ class Queue:
             SpoolError: the queue cannot be read.
         """
         with trouble("count the jobs"):
-            queued = _count(lambda: jobs_in(self._folders.new))
-            waiting = _count(self._waiting)
-            running = _count(lambda: jobs_in(self._folders.cur))
-            failed = _count(lambda: jobs_in(self._folders.failed))
-        return Counts(waiting=waiting, held=queued - waiting, running=running, failed=failed)
+            queued = Counter(map(_standing, _listed(self._folders.new)))
+            running, failed = (len(_listed(place)) for place in (self._folders.cur, self._folders.failed))
+        return Counts(**dict.fromkeys(("waiting", "held", "arriving"), 0) | queued, running=running, failed=failed)
 
     def claim(self, now: datetime, skipped: Collection[str] = ()) -> ClaimedJob | None:
         """Take the oldest waiting job, and count the attempt before anybody reads its photo.
@@ -106,8 +112,23 @@ class Queue:
         with trouble(f"requeue job {claimed.job.id}"):
             self._put_back(claimed.folder)
 
+    def note(self, claimed: ClaimedJob, **facts: Count) -> ClaimedJob:
+        """Commit what became known of a claimed job.
+
+        Args:
+            claimed: the job.
+            facts: fields of its record, and their new values.
+
+        Raises:
+            SpoolError: the machine is in trouble; the record is what it was.
+        """
+        job = claimed.job.model_copy(update=facts)
+        with trouble(f"note what became of job {job.id}"):
+            claimed.folder.write(job)
+        return replace(claimed, job=job)
+
     def _waiting(self) -> Iterator[JobFolder]:
-        return (folder for folder in jobs_in(self._folders.new) if not folder.has(*Mark, REASON_FILE))
+        return (folder for folder in jobs_in(self._folders.new) if not folder.has(*_KEEPS_BACK, Wish.HELD))
 
     def _claim(self, folder: JobFolder, now: datetime) -> ClaimedJob:
         try:
@@ -126,6 +147,7 @@ class Queue:
             raise
 
     def _count_attempt(self, folder: JobFolder, job: Job) -> ClaimedJob:
+        remove_remains(folder.path)
         counted = job.model_copy(update={"attempts": job.attempts + 1})
         folder.write(counted)
         return ClaimedJob(counted, folder, tuple(self._folders.styles / style.sha256 for style in job.styles))
@@ -134,8 +156,15 @@ class Queue:
         rename_durably(folder.path, self._folders.new / folder.id)
 
 
-def _count(find: Callable[[], Iterator[JobFolder]]) -> int:
+def _listed(place: Path) -> list[JobFolder]:
     try:
-        return sum(1 for _ in find())
+        return list(jobs_in(place))
     except FileNotFoundError:
-        return 0
+        return []
+
+
+def _standing(folder: JobFolder) -> str:
+    """Name the state of a job that nobody has claimed."""
+    if folder.has(*_KEEPS_BACK):
+        return "arriving"
+    return "held" if folder.has(Wish.HELD) else "waiting"

@@ -13,9 +13,9 @@ from nstd.errors import EngineError, SpoolError
 from nstd.job import Job
 from nstd.spool.disposal import dispose, queue_siblings, restore_orphans
 from nstd.spool.durable import rename_durably, trouble
-from nstd.spool.failed import fail_damaged, failed_jobs, finish_failure, finish_retry
+from nstd.spool.failed import fail_cancelled, fail_damaged, failed_jobs, finish_failure, finish_retry
 from nstd.spool.folders import Folders
-from nstd.spool.jobs import LOG_FILE, REASON_FILE, DamagedJobError, JobFolder, Mark, jobs_in, marked
+from nstd.spool.jobs import LOG_FILE, REASON_FILE, ClaimedJob, DamagedJobError, JobFolder, Mark, Wish, jobs_in, marked
 from nstd.spool.lock import retry_lock
 from nstd.spool.names import to_text
 from nstd.spool.publish import finish_publication, forget_result
@@ -32,6 +32,7 @@ class Repair(StrEnum):
     RESULT_DISCARDED = "result_discarded"
     JOB_REQUEUED = "job_requeued"
     JOB_DAMAGED = "job_damaged"
+    JOB_CANCELLED = "job_cancelled"
     PHOTO_RESTORED = "photo_restored"
     REMAINS_REMOVED = "remains_removed"
     STYLE_REMOVED = "style_removed"
@@ -113,11 +114,14 @@ def _resume(
     folders: Folders, repairs: Repairs, *, keep_originals: bool, now: datetime, spared: Collection[str]
 ) -> None:
     with trouble("read the queue"):
-        held = (folder for folder in jobs_in(folders.new) if folder.has(*Mark, REASON_FILE))
-        new = [folder for folder in held if folder.id not in spared]
+        moving = (folder for folder in jobs_in(folders.new) if folder.has(*Mark, REASON_FILE, Wish.CANCELLED))
+        # Nothing that a job may be waiting for keeps it from being cancelled.
+        new = [folder for folder in moving if folder.id not in spared or folder.has(Wish.CANCELLED)]
         cur = [folder for folder in jobs_in(folders.cur) if folder.id not in spared]
     for folder in new:
-        _guarded(folders, repairs, folder, now, lambda one: _held(folders, one, now, keep_originals=keep_originals))
+        _guarded(
+            folders, repairs, folder, now, lambda one: _on_its_way(folders, one, now, keep_originals=keep_originals)
+        )
     for folder in cur:
         _guarded(folders, repairs, folder, now, lambda one: _unclaimed(folders, one, now))
 
@@ -141,8 +145,8 @@ def _guarded(
         repairs.troubles[folder.id] = error
 
 
-def _held(folders: Folders, folder: JobFolder, now: datetime, *, keep_originals: bool) -> Iterator[Repaired]:
-    """Finish what holds a waiting job back."""
+def _on_its_way(folders: Folders, folder: JobFolder, now: datetime, *, keep_originals: bool) -> Iterator[Repaired]:
+    """Bring a job that is half-way into the queue, or half-way out, to where it is going."""
     if folder.has(Mark.UNDISPOSED, Mark.TAKEN):
         dispose(folders, folder, keep_originals=keep_originals)
         yield Repaired(Repair.INGEST_FINISHED, folder.id)
@@ -154,6 +158,8 @@ def _held(folders: Folders, folder: JobFolder, now: datetime, *, keep_originals:
                 yield Repaired(Repair.RETRY_FINISHED, folder.id)
     if folder.has(REASON_FILE):
         yield _failed(folders, folder, now)
+    elif folder.has(Wish.CANCELLED) and not folder.has(*Mark):
+        yield _cancelled(folders, folder, now)
 
 
 def _unclaimed(folders: Folders, folder: JobFolder, now: datetime) -> Iterator[Repaired]:
@@ -170,6 +176,8 @@ def _unclaimed(folders: Folders, folder: JobFolder, now: datetime) -> Iterator[R
             return
     if folder.has(REASON_FILE):
         yield _failed(folders, folder, now)
+    elif folder.has(Wish.CANCELLED):
+        yield _cancelled(folders, folder, now)
     else:
         folder.read()
         rename_durably(folder.path, folders.new / folder.id)
@@ -179,6 +187,11 @@ def _unclaimed(folders: Folders, folder: JobFolder, now: datetime) -> Iterator[R
 def _failed(folders: Folders, folder: JobFolder, now: datetime) -> Repaired:
     failure = finish_failure(folders, folder, now)
     return Repaired(Repair.FAILURE_FINISHED, folder.id, failure.message, failure.job)
+
+
+def _cancelled(folders: Folders, folder: JobFolder, now: datetime) -> Repaired:
+    failure = fail_cancelled(folders, ClaimedJob(folder.read(), folder, ()), now)
+    return Repaired(Repair.JOB_CANCELLED, folder.id, failure.message, failure.job)
 
 
 def _clear(place: Path) -> Iterator[Repaired]:

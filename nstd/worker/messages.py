@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from nstd.config.settings import EngineSettings, Limits
-from nstd.job import Count, EngineFacts, FileFacts, Losses, Painting
+from nstd.job import Count, EngineFacts, FileFacts, Losses, Painting, Seconds
 from nstd.preset import Preset, Record
 
 
@@ -35,11 +35,28 @@ class StyleSource(Source):
     weight: float
 
 
+class Interim(Record):
+    """What is kept of a picture that is not finished yet.
+
+    Attributes:
+        checkpoint: where the state of the painting is committed, and where it goes on from if that lies there.
+        checkpoint_seconds: between two; 0 for none.
+        preview: where a small JPEG of the best picture so far is put; removing it is the daemon's.
+        preview_seconds: between two; 0 for none.
+    """
+
+    checkpoint: Path
+    checkpoint_seconds: Seconds
+    preview: Path
+    preview_seconds: Seconds
+
+
 class Request(Record):
     """Paint one picture.
 
     Attributes:
         picture: where the finished picture is committed.
+        interim: None where nothing is kept.
     """
 
     type: Literal["request"] = "request"
@@ -47,10 +64,11 @@ class Request(Record):
     content: Source
     styles: tuple[StyleSource, ...]
     picture: Path
+    interim: Interim | None = None
 
 
 class Stop(Record):
-    """Give up the running request at its next step."""
+    """Stop the running request at its next step, with a checkpoint."""
 
     type: Literal["stop"] = "stop"
 
@@ -79,6 +97,48 @@ class Stepped(Record):
     losses: Losses
 
 
+class Resumed(Record):
+    """The painting goes on from its checkpoint.
+
+    Attributes:
+        number: evaluations that were done before.
+        seconds: that they took.
+    """
+
+    type: Literal["resumed"] = "resumed"
+    number: Count
+    seconds: Seconds
+
+
+class StartedOver(Record):
+    """There is a checkpoint, but it is of no use; the reason says why."""
+
+    type: Literal["started_over"] = "started_over"
+    reason: str
+
+
+class Checkpointed(Record):
+    """A checkpoint is committed.
+
+    Attributes:
+        number: evaluations that are in it.
+        bytes: of the file.
+        seconds: that it took, beside the painting.
+    """
+
+    type: Literal["checkpointed"] = "checkpointed"
+    number: Count
+    bytes: Count
+    seconds: Seconds
+
+
+class Hindered(Record):
+    """A checkpoint or a preview could not be written; the painting goes on. Said once for each reason."""
+
+    type: Literal["hindered"] = "hindered"
+    reason: str
+
+
 class Done(Record):
     """The picture is committed."""
 
@@ -87,7 +147,7 @@ class Done(Record):
 
 
 class Interrupted(Record):
-    """The request was given up because a `Stop` came."""
+    """The request was stopped because a `Stop` came; if its checkpoint could be written, nothing is lost."""
 
     type: Literal["interrupted"] = "interrupted"
 
@@ -117,7 +177,7 @@ class Failed(Record):
 
 
 Command = Request | Stop
-Event = Ready | Stepped | Done | Interrupted | Failed
+Event = Ready | Stepped | Resumed | StartedOver | Checkpointed | Hindered | Done | Interrupted | Failed
 
 COMMANDS: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 EVENTS: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

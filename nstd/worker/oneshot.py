@@ -64,7 +64,7 @@ def paint(content: Path, preset: Preset, picture: Path, on_step: OnStep | None =
     for event in _painter().run(request):
         if isinstance(event, Done):
             return event.painting
-        if on_step:
+        if on_step and isinstance(event, Stepped):
             on_step(event)
     raise AssertionError("a painter ends with Done or raises")  # pragma: no cover
 

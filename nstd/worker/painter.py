@@ -13,15 +13,29 @@ from nstd.config.settings import EngineSettings, Limits
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
 from nstd.engine.pixels import Picture
+from nstd.engine.state import Progress
 from nstd.engine.styles import Style
-from nstd.errors import InputError, StyleError
-from nstd.images.decode import decode_fitted, decode_image
+from nstd.engine.transfer import Transfer
+from nstd.errors import CheckpointError, InputError, StyleError
+from nstd.images.decode import decode_fitted, decode_image, probe_image
 from nstd.images.encode import check_picture, encode_image
 from nstd.images.resize import size_of
 from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
 from nstd.spool.durable import trouble, write_durably
 from nstd.weights.store import Weights
-from nstd.worker.messages import Done, Request, Source, Stepped, StyleSource
+from nstd.worker.checkpoint import Checkpoint, Fingerprint
+from nstd.worker.keeper import Keeper, recall
+from nstd.worker.messages import (
+    Done,
+    Event,
+    Interrupted,
+    Request,
+    Resumed,
+    Source,
+    StartedOver,
+    Stepped,
+    StyleSource,
+)
 
 
 class Painter:
@@ -55,8 +69,15 @@ class Painter:
             tensorflow_version=tf.__version__,
         )
 
-    def run(self, request: Request) -> Iterator[Stepped | Done]:
-        """Paint; yield after every evaluation, and at last `Done` once the picture is committed.
+    def run(self, request: Request, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+        """Paint, from the checkpoint if there is one; yield what happens.
+
+        Args:
+            request: what to paint.
+            is_stopped: asked after every step whether to stop there.
+
+        Yields:
+            At last `Done`, once the picture is committed, or `Interrupted`, once the checkpoint is.
 
         Raises:
             InputError: the photo cannot be read.
@@ -68,32 +89,74 @@ class Painter:
         content, content_size = decode_fitted(
             request.content.path, self._limits, request.preset.size_px, name=request.content.name
         )
-        decode = lap()
-        styles = [self._style(source) for source in request.styles]
-        transfer = self._engine.transfer(content, styles, request.preset)
-        for step in transfer.steps():
-            yield Stepped(**step._asdict())
-        optimise = lap() - transfer.style_seconds
+        beginning = Checkpoint(fingerprint=self._fingerprint(request), started_at=started_at, decode_seconds=lap())
+        transfer, beginning, word = self._begin(request, content, beginning)
+        if word:
+            yield word
+        recalled = word if isinstance(word, Resumed) else Resumed(number=0, seconds=0)
+        with Keeper(request.interim, beginning, written=recalled.number) as keeper:
+            for step in transfer.steps():
+                yield Stepped(**step._asdict())
+                if is_stopped():
+                    yield from keeper.stop(transfer)
+                    yield Interrupted()
+                    return
+                yield from keeper.advance(transfer, level_ended=len(transfer.levels) > step.level)
+            yield from keeper.stop(transfer)
+        optimise = recalled.seconds + lap() - transfer.style_seconds
         output = _commit(transfer.best, request)
         painting = Painting(
-            started_at=started_at,
+            started_at=beginning.started_at,
             finished_at=_now(),
             preset=request.preset,
             content=ImageFacts(**_facts(request.content, content_size)),
             styles=tuple(
-                StyleFacts(**_facts(style, self._style_sizes[style.sha256]), weight=style.weight)
-                for style in request.styles
+                StyleFacts(**_facts(style, self._style_size(style)), weight=style.weight) for style in request.styles
             ),
             engine=self.facts,
             levels=tuple(transfer.levels),
             loss=transfer.loss,
             stop_reason=transfer.levels[-1].stop_reason,
             seconds=Phases(
-                queued=0, decode=decode, style_targets=transfer.style_seconds, optimise=optimise, encode=lap()
+                queued=0,
+                decode=beginning.decode_seconds,
+                style_targets=transfer.style_seconds,
+                optimise=optimise,
+                encode=lap(),
             ),
             output=output,
         )
         yield Done(painting=painting)
+
+    def _fingerprint(self, request: Request) -> Fingerprint:
+        return Fingerprint(
+            **self.facts.model_dump(include={*Fingerprint.model_fields}),
+            content_sha256=request.content.sha256,
+            styles=tuple((style.sha256, style.weight) for style in request.styles),
+            preset=request.preset,
+        )
+
+    def _begin(
+        self, request: Request, content: Picture, beginning: Checkpoint
+    ) -> tuple[Transfer, Checkpoint, Resumed | StartedOver | None]:
+        """Prepare the painting, from its checkpoint if that can be; say how it began, and what to tell of it.
+
+        The state that it starts from is nowhere else: it would be held for as long as the painting goes on.
+        """
+        styles = [self._style(source) for source in request.styles]
+        transfer = functools.partial(self._engine.transfer, content, styles, request.preset)
+        try:
+            recalled = recall(request.interim.checkpoint, beginning.fingerprint) if request.interim else None
+            if recalled is None:
+                return transfer(), beginning, None
+            checkpoint, arrays = recalled
+            state = self._engine.state(request.preset, checkpoint.progress, arrays)
+        except CheckpointError as error:
+            return transfer(), beginning, StartedOver(reason=str(error))
+        progress = checkpoint.progress
+        seconds = checkpoint.decode_seconds + beginning.decode_seconds
+        beginning = checkpoint.model_copy(update={"decode_seconds": seconds, "progress": Progress()})
+        return transfer(state), beginning, Resumed(number=progress.evaluations, seconds=progress.seconds)
 
     def _style(self, source: StyleSource) -> Style:
         # Each level asks for it, if its statistics are new.
@@ -107,6 +170,12 @@ class Painter:
             raise StyleError(msg) from error
         self._style_sizes[source.sha256] = size_of(image)
         return image
+
+    def _style_size(self, source: StyleSource) -> tuple[int, int]:
+        """Return what the decoder has noted; nothing was decoded if the checkpoint was of the last step."""
+        if source.sha256 not in self._style_sizes:
+            self._style_sizes[source.sha256] = probe_image(source.path, self._limits, name=source.name)
+        return self._style_sizes[source.sha256]
 
 
 def _commit(picture: Picture, request: Request) -> ImageFacts:

@@ -31,6 +31,11 @@ class Patience:
         generous = _AT_LEAST_SECONDS + _SECONDS_A_PIXEL * self._pixels
         return self._timeout or max(generous, _TIMES_THE_LONGEST_SILENCE * self._longest)
 
+    @property
+    def longest_seconds(self) -> float:
+        """The longest silence since the picture began."""
+        return self._longest
+
     def begin(self, size_px: int) -> None:
         """Expect a picture with this long side from now on."""
         self._pixels, self._longest, self._heard_at = size_px**2, 0.0, self._clock()

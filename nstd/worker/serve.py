@@ -48,13 +48,11 @@ def _outcome(painter: Painter, conversation: Conversation) -> Event:
 
 
 def _paint(painter: Painter, request: Request, conversation: Conversation) -> Event:
-    for event in painter.run(request):
-        if isinstance(event, Done):
+    for event in painter.run(request, conversation.stop.is_set):
+        if isinstance(event, Done | Interrupted):
             return event
-        if conversation.stop.is_set():
-            break
         conversation.send(event)
-    return Interrupted()
+    raise AssertionError("a painter ends with Done or Interrupted, or raises")  # pragma: no cover
 
 
 def failure_of(error: Exception, *, on_gpu: bool = False) -> Failed:

@@ -1,0 +1,79 @@
+"""All that a painting is at a step, as one value: what to go on from as if it had never stopped."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from nstd.engine.balance import TermWeights
+from nstd.engine.descent import Canvas
+from nstd.errors import CheckpointError
+from nstd.job import LevelLog, Losses, Seconds
+from nstd.preset import Record
+
+
+class Progress(Record):
+    """What can be told in words.
+
+    Attributes:
+        levels: what happened on the finished ones.
+        history: of the level after them; empty before its first step.
+        level_seconds: spent on that level; of no meaning before its first step.
+        style_seconds: spent on style images and their statistics, on all levels.
+        seconds: spent on everything.
+    """
+
+    levels: tuple[LevelLog, ...] = ()
+    history: tuple[Losses, ...] = ()
+    level_seconds: Seconds = 0.0
+    style_seconds: Seconds = 0.0
+    seconds: Seconds = 0.0
+
+    @property
+    def evaluations(self) -> int:
+        """How many were done, on all levels."""
+        return sum(len(level.history) for level in self.levels) + len(self.history)
+
+
+class State(NamedTuple):
+    """A painting after some step.
+
+    What an optimiser or an init draws at random comes from the preset's seed and is over before the first step, so no
+    state of a generator belongs to it.
+
+    Attributes:
+        progress: how far it is.
+        canvas: of the level that is being painted or, before its first step, of the one before.
+        weights: of the loss terms.
+    """
+
+    progress: Progress
+    canvas: Canvas
+    weights: TermWeights
+
+    def arrays(self) -> list[NDArray[np.float32]]:
+        """Return all its numbers, in an order that `state_of` knows; on a CPU nothing is copied."""
+        return [np.asarray(tensor) for tensor in tf.nest.flatten(self[1:])]
+
+
+def state_of(progress: Progress, arrays: Sequence[NDArray[np.float32]], signature: Any) -> State:  # noqa: ANN401
+    """Make a state of what another one was written as.
+
+    Args:
+        progress: as it was.
+        arrays: as `State.arrays` gave them.
+        signature: of `Descent`: the specs of canvas and weights.
+
+    Raises:
+        CheckpointError: the arrays are not those of such a state.
+    """
+    specs, tensors = tf.nest.flatten(signature), [tf.constant(array) for array in arrays]
+    if len(tensors) != len(specs) or not all(map(tf.TensorSpec.is_compatible_with, specs, tensors)):
+        msg = (
+            f"its {len(tensors)} arrays are not the state of such a painting (expected {len(specs)} of certain shapes)"
+        )
+        raise CheckpointError(msg)
+    canvas, weights = tf.nest.pack_sequence_as(signature, tensors)
+    return State(progress, canvas, weights)
