@@ -6,34 +6,21 @@ import re
 
 import numpy as np
 import pytest
+from checkpoint_samples import BEGINNING, FINGERPRINT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nstd.engine.state import Progress
 from nstd.errors import CheckpointError
 from nstd.job import Losses
-from nstd.preset import Network, Preset
-from nstd.worker.checkpoint import Checkpoint, Fingerprint, pack, unpack
+from nstd.preset import Network
+from nstd.worker.checkpoint import pack, unpack
 
 HISTORY = tuple(
     Losses(step=step, total=100 / (step + 1), content=1.5, style={"block1_conv1": 0.1}, tv=0.0) for step in range(3)
 )
-FINGERPRINT = Fingerprint(
-    nstd_version="1",
-    tensorflow_version="2",
-    device="cpu",
-    precision="float32",
-    network="vgg19",
-    weights_sha256="0" * 64,
-    content_sha256="1" * 64,
-    styles=(("2" * 64, 1.0), ("3" * 64, 0.5)),
-    preset=Preset.model_validate({"styles": ["/styles/swirls.jpg"]}),
-)
-CHECKPOINT = Checkpoint(
-    fingerprint=FINGERPRINT,
-    started_at="2026-11-23T04:15:00.000000Z",
-    decode_seconds=0.25,
-    progress=Progress(history=HISTORY, level_seconds=1.1, style_seconds=0.1, seconds=1 / 3),
+CHECKPOINT = BEGINNING.model_copy(
+    update={"progress": Progress(history=HISTORY, level_seconds=1.1, style_seconds=0.1, seconds=1 / 3)}
 )
 ARRAYS = [
     np.random.default_rng(1).normal(size=(1, 4, 3, 3)).astype(np.float32),

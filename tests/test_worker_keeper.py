@@ -3,33 +3,24 @@
 import errno
 import itertools
 import os
+import threading
 from pathlib import Path
 
 import pytest
+from checkpoint_samples import BEGINNING, FINGERPRINT
 from PIL import Image
 
 from nstd.engine.state import Progress
 from nstd.engine.transfer import Transfer
 from nstd.errors import CheckpointError, SpoolError
-from nstd.preset import Preset, TransferSettings
-from nstd.worker.checkpoint import Checkpoint, Fingerprint, unpack
+from nstd.preset import TransferSettings
+from nstd.worker import keeper as keeper_module
+from nstd.worker.checkpoint import unpack
 from nstd.worker.keeper import Keeper, recall
 from nstd.worker.messages import Checkpointed, Hindered, Interim
 
 SETTINGS = TransferSettings(levels=(0.5, 1), iterations=(1, 4))
 EVALUATIONS = 2 + 5
-FINGERPRINT = Fingerprint(
-    nstd_version="1",
-    tensorflow_version="2",
-    device="cpu",
-    precision="float32",
-    network="vgg19",
-    weights_sha256="0" * 64,
-    content_sha256="1" * 64,
-    styles=(("2" * 64, 1.0),),
-    preset=Preset.model_validate({"styles": ["/styles/swirls.jpg"]}),
-)
-BEGINNING = Checkpoint(fingerprint=FINGERPRINT, started_at="2026-11-23T04:15:00Z", decode_seconds=0.5)
 
 
 class Clock:
@@ -122,6 +113,30 @@ def test_what_falls_due_while_something_is_written_follows(transfer, interim, cl
         assert not both.checkpoint.exists()
         list(keeper.advance(transfer, level_ended=False))
         assert [word.number for word in keeper.finish()] == [1]
+
+
+def test_the_end_of_a_level_is_kept_though_something_is_written_just_then(transfer, interim, clock, monkeypatch):
+    gate = threading.Event()
+    write = keeper_module.write_durably
+
+    def write_when_the_gate_is_open(*arguments):
+        assert gate.wait(60)
+        write(*arguments)
+
+    monkeypatch.setattr(keeper_module, "write_durably", write_when_the_gate_is_open)
+    with Keeper(interim, BEGINNING, clock) as keeper:
+        steps = transfer.steps()
+        next(steps)
+        clock.seconds += 60
+        words = list(keeper.advance(transfer, level_ended=False))
+        next(steps)
+        words += keeper.advance(transfer, level_ended=True)
+        assert words == []
+        gate.set()
+        words = list(keeper.finish())
+        next(steps)
+        words += [*keeper.advance(transfer, level_ended=False), *keeper.finish()]
+    assert [word.number for word in words] == [1, 3]
 
 
 def test_a_preview_is_a_small_jpeg_of_the_best_picture_so_far(engine, picture, style, interim, clock):

@@ -78,6 +78,7 @@ class Keeper:
         self._preview = _Interval(interim.preview_seconds if interim else 0, clock)
         self._thread = ThreadPoolExecutor(1, "keeper")
         self._writing: Future[Checkpointed | None] | None = None
+        self._level_ended = False
         self._written = written
         self._told: set[str] = set()
 
@@ -96,13 +97,12 @@ class Keeper:
             transfer: the painting.
             level_ended: the step was the last one of a level, at which a checkpoint is always due.
         """
-        if level_ended:
-            self._checkpoint.hasten()
+        self._level_ended |= level_ended and self._checkpoint.is_wanted
         if self._writing and not self._writing.done():
             return
         yield from self.finish()
         # What has been due for longer goes first, so that neither keeps the other from its turn.
-        if self._checkpoint.is_due() and self._checkpoint.due <= self._preview.due:
+        if self._level_ended or (self._checkpoint.is_due() and self._checkpoint.due <= self._preview.due):
             self._begin_checkpoint(transfer)
         elif self._preview.is_due():
             self._writing = self._thread.submit(self._show, transfer)
@@ -132,6 +132,7 @@ class Keeper:
             yield Hindered(reason=str(error) if isinstance(error, NstdError) else f"{type(error).__name__}: {error}")
 
     def _begin_checkpoint(self, transfer: Transfer) -> None:
+        self._level_ended = False
         progress, *_ = state = transfer.state
         # As arrays: the tensors would hold on to a GPU's memory until all is written.
         self._writing = self._thread.submit(self._commit, progress, state.arrays())
@@ -185,9 +186,6 @@ class _Interval:
 
     def begin(self) -> None:
         self.due = self._clock() + self._seconds
-
-    def hasten(self) -> None:
-        self.due = -math.inf if self.is_wanted else math.inf
 
     def is_due(self) -> bool:
         return self._clock() >= self.due
