@@ -52,8 +52,9 @@ class Job(Record):
     Attributes:
         id: unique, and sorted by the time of ingest.
         siblings: ids of all jobs made from the same drop, this one included.
-        attempts: how often a worker has started on it since one came further than all before, by a checkpoint.
-        came_to: evaluations in the checkpoint by which one did.
+        attempts: how often a worker has started on it; an orderly stop takes its attempt back.
+        forgiven: attempts that are not held against it, because a later one came further, by a checkpoint.
+        came_to: evaluations in that checkpoint.
         resumes: how often it went on from a checkpoint.
         created_at: time of ingest, ISO 8601 in UTC.
     """
@@ -63,6 +64,7 @@ class Job(Record):
     siblings: Annotated[tuple[JobId, ...], Field(min_length=1)]
     created_at: str
     attempts: Count = 0
+    forgiven: Count = 0
     came_to: Count = 0
     resumes: Count = 0
     drop: DropIdentity
@@ -70,6 +72,11 @@ class Job(Record):
     preset_name: str
     preset: Preset
     styles: tuple[FrozenStyle, ...]
+
+    @property
+    def attempts_that_count(self) -> int:
+        """Attempts that are held against it, the running one included."""
+        return self.attempts - self.forgiven
 
 
 class Losses(Record):

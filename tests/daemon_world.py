@@ -36,7 +36,7 @@ CONFIG = """
 spool: {{settle_seconds: 0.2, rescan_seconds: 1, {spool}}}
 default_presets: [{default_presets}]
 worker: {{max_attempts: 2, {worker}}}
-engine: {{precision: {precision}}}
+{engine}
 presets:
   quick: {{styles: [styles/swirls.jpg], size_px: 64, levels: [1], iterations: 2}}
   slow: {{styles: [styles/embers.jpg], size_px: 64, iterations: {slow_iterations}, tolerance: 0, {slow}}}
@@ -62,7 +62,7 @@ class World:
         *,
         spool: str = "",
         worker: str = "",
-        precision: str = "auto",
+        engine: str = "",
         default_presets: str = "quick",
         slow_iterations: int = 60,
         slow: str = "levels: [1]",
@@ -74,7 +74,7 @@ class World:
             CONFIG.format(
                 spool=spool,
                 worker=worker,
-                precision=precision,
+                engine=engine,
                 default_presets=default_presets,
                 slow_iterations=slow_iterations,
                 slow=slow,

@@ -347,8 +347,10 @@ def test_attempts_are_forgiven_when_a_job_comes_further_than_ever(world, outcome
     for evaluations, attempts in ((10, 1), (10, 2), (20, 1)):
         outcomes.attempt_failed(claimed, "the worker fell over")
         claimed = outcomes.came_on(world.claim(), evaluations)
-        assert claimed.job.attempts == claimed.folder.read().attempts == attempts
-    assert claimed.job.came_to == 20
+        assert claimed.job.attempts_that_count == claimed.folder.read().attempts_that_count == attempts
+    assert (claimed.job.attempts, claimed.job.came_to) == (4, 20)
+    outcomes.interrupted(claimed)
+    assert waiting(world).attempts_that_count == 0
 
 
 def test_a_job_that_comes_no_further_is_given_up(world, outcomes):

@@ -19,7 +19,16 @@ def test_all_folders_are_created_and_creating_them_again_is_harmless(tmp_path: P
     folders.create(["swirls", "wave"])
     root = tmp_path / "deep" / "spool"
     assert {str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir()} == {
-        *("inbox", "inbox/swirls", "inbox/wave", "outbox", "outbox/.staging", "outbox/swirls", "outbox/wave"),
+        *(
+            "inbox",
+            "inbox/swirls",
+            "inbox/wave",
+            "outbox",
+            "outbox/.previews",
+            "outbox/.staging",
+            "outbox/swirls",
+            "outbox/wave",
+        ),
         *("originals", "originals/.staging", "failed", "failed/.staging", "state", "state/styles", "state/queue"),
         *("state/queue/tmp", "state/queue/new", "state/queue/cur"),
     }

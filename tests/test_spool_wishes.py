@@ -140,7 +140,7 @@ def test_a_cancelled_job_can_be_retried(world):
     job = world.taken_in()
     cancel(world.folders, job.id, NOW)
     again = retry(world.folders, job.id)
-    assert (again.attempts, again.came_to, again.resumes) == (0, 0, 0)
+    assert (again.attempts, again.forgiven, again.came_to, again.resumes) == (0, 0, 0, 0)
     world.live()
     assert len(world.results()) == 2
 
@@ -232,6 +232,6 @@ def test_a_checkpoint_goes_where_its_job_goes(world):
 
 def test_what_is_noted_of_a_claimed_job_lasts(world):
     claimed = world.claimed()
-    noted = world.queue.note(claimed, attempts=1, resumes=3)
+    noted = world.queue.note(claimed, resumes=3)
     assert (noted.job.resumes, noted.folder, noted.styles) == (3, claimed.folder, claimed.styles)
     assert json.loads((claimed.folder.path / "job.json").read_text())["resumes"] == 3

@@ -133,7 +133,9 @@ class Daemon:
         mode = self._live.config.spool.watch
         with (
             FolderWatch(self._folders.inbox, wake.hint, mode=mode) as self._inbox_watch,
-            FolderWatch(self._folders.hint.parent, lambda: self._ask(wake), recursive=False) as self._queue_watch,
+            FolderWatch(
+                self._folders.hint.parent, lambda: self._ask(wake), mode=mode, recursive=False
+            ) as self._queue_watch,
             FolderWatches(lambda: self._live.folders, wake.hint) as self._config_watch,
         ):
             yield
@@ -212,7 +214,7 @@ class Daemon:
     def _needs_worker(self, folder: JobFolder) -> bool:
         with trouble("read the queue"):
             try:
-                return folder.read().attempts < self._outcomes.max_attempts
+                return folder.read().attempts_that_count < self._outcomes.max_attempts
             except DamagedJobError:
                 return False
 

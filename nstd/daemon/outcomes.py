@@ -102,9 +102,9 @@ class Outcomes:
         If it has come further than ever, the attempts before are forgiven.
         """
         job = claimed.job
-        if job.attempts == 1 or evaluations <= job.came_to:
+        if job.attempts_that_count == 1 or evaluations <= job.came_to:
             return claimed
-        return self._note(claimed, attempts=1, came_to=evaluations)
+        return self._note(claimed, forgiven=job.attempts - 1, came_to=evaluations)
 
     def deferred(self, claimed: ClaimedJob, reason: str) -> None:
         """Put a job back until the machine's trouble has passed; its attempt does not count."""
@@ -112,7 +112,7 @@ class Outcomes:
 
     def is_spent(self, claimed: ClaimedJob) -> bool:
         """Give a job up whose earlier attempts all ended the daemon with them, and tell whether that is so."""
-        earlier = claimed.job.attempts - 1
+        earlier = claimed.job.attempts_that_count - 1
         if earlier < self.max_attempts:
             return False
         reason = f"nstd itself was killed in the midst of it ({earlier} attempts)"
@@ -196,7 +196,7 @@ class Outcomes:
     def _fail_attempt(
         self, claimed: ClaimedJob, reason: str, *, traceback: str = "", worker_log: tuple[str, ...] = ()
     ) -> None:
-        attempt, last = claimed.job.attempts, self.max_attempts
+        attempt, last = claimed.job.attempts_that_count, self.max_attempts
         if attempt < last:
             self._queue.requeue(claimed)
             _log.warning("job_requeued", **names(claimed.job), attempt=attempt, of=last, reason=reason)
