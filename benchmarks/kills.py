@@ -3,9 +3,10 @@
     python benchmarks/kills.py [--kills 5] [--size 96] [--iterations 40] [--seed 1] [--json]
 
 For L-BFGS and Adam, Gram matrices and Wasserstein distances, bfloat16 and float32: nstd's real worker process paints a
-photo on two levels. Then it does so again, with a checkpoint after nearly every step, and SIGKILL comes a random number
-of steps and a random part of a step later; the next worker process goes on, and so forth. `cut off` counts the kills
-that left a half-written checkpoint beside the last whole one. Exit status 1 if any picture's file differs.
+photo on two levels. Then it does so again, with a checkpoint after nearly every step, and SIGKILL comes after a random
+number of steps, by turns a random part of a step later and as soon as a checkpoint is being written; the next worker
+process goes on, and so forth. `cut off` counts the kills that left a half-written file beside the last whole one. Exit
+status 1 if any picture's file differs.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import select
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +36,7 @@ PHOTO, STYLE = ASSETS / "photos" / "chelsea.jpg", ASSETS / "styles" / "swirls.jp
 CHECKPOINT_SECONDS = 0.001
 STEP_SECONDS = 0.1
 PATIENCE_SECONDS = 600
-HEADINGS = "| optimiser | statistics | precision | kills | cut off | resumed | evaluations twice | same bytes |"
+HEADINGS = "| optimiser | statistics | precision | kills | cut off | resumed | same bytes |"
 
 
 class Row(NamedTuple):
@@ -42,9 +44,8 @@ class Row(NamedTuple):
 
     Attributes:
         kills: of a worker, with SIGKILL.
-        cut_off: kills that left half a checkpoint.
+        cut_off: kills that left half a file.
         resumed: workers that went on from a checkpoint.
-        twice: evaluations that were lost and done again.
         same: whether the two files have the same bytes.
     """
 
@@ -54,7 +55,6 @@ class Row(NamedTuple):
     kills: int
     cut_off: int
     resumed: int
-    twice: int
     same: bool
 
 
@@ -78,27 +78,36 @@ class Easel:
             interim=interim,
         )
 
-    def paint(self, stop_after: int | None, wait_seconds: float = 0) -> list[Event]:
-        """Paint to the end, or kill the worker some steps and seconds later; return what it has said."""
+    def paint(self, stop_after: int | None, wait: Callable[[], object] = lambda: None) -> list[Event]:
+        """Paint to the end, or kill the worker after some steps and then a wait; return what it has said."""
         worker = WorkerProcess(self._setup)
         try:
             worker.request(self._request)
             events = list(self._events(worker, stop_after))
-            time.sleep(wait_seconds)
+            wait()
         finally:
             worker.kill()
             worker.close()
         return events
 
+    def wait_for_writing(self) -> None:
+        """Wait until a file is being written, for some steps at most."""
+        until = time.monotonic() + 10 * STEP_SECONDS
+        while not self._is_writing() and time.monotonic() < until:
+            pass
+
     def cut_off(self) -> bool:
-        """Say whether the last kill has left half a checkpoint, and clear up as the daemon does."""
-        found = any(self._folder.glob(".*.tmp"))
+        """Say whether the last kill has left half a file, and clear up as the daemon does."""
+        found = self._is_writing()
         remove_remains(self._folder)
         return found
 
     def picture(self) -> bytes:
         """Return the finished file."""
         return self._request.picture.read_bytes()
+
+    def _is_writing(self) -> bool:
+        return any(self._folder.glob(".*.tmp"))
 
     @staticmethod
     def _events(worker: WorkerProcess, stop_after: int | None) -> Iterator[Event]:
@@ -132,8 +141,10 @@ def compare(precision: Precision, preset: Preset, kills: int, dice: random.Rando
         peaceful, harried = Easel(calm, precision, preset), Easel(wild, precision, preset)
         total = peaceful.paint(None)[-2].number
         events, cut_off = [], 0
-        for _ in range(kills):
-            events += harried.paint(dice.randint(1, max(1, total // (kills + 1))), dice.uniform(0, STEP_SECONDS))
+        for kill in range(kills):
+            pause = partial(time.sleep, dice.uniform(0, STEP_SECONDS))
+            steps = dice.randint(1, max(1, total // (kills + 1)))
+            events += harried.paint(steps, harried.wait_for_writing if kill % 2 == 0 else pause)
             cut_off += harried.cut_off()
         events += harried.paint(None)
         return Row(
@@ -143,7 +154,6 @@ def compare(precision: Precision, preset: Preset, kills: int, dice: random.Rando
             kills,
             cut_off,
             sum(isinstance(event, Resumed) for event in events),
-            sum(isinstance(event, Stepped) for event in events) - total,
             peaceful.picture() == harried.picture(),
         )
 
