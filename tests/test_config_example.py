@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel
 
 from nstd.config.load import load_config
-from nstd.config.settings import Config, EngineSettings, Limits, SpoolSettings, WorkerSettings
+from nstd.config.settings import Config, EngineSettings, Limits, MetricsSettings, SpoolSettings, WorkerSettings
 from nstd.preset import Preset
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +18,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "spool": SpoolSettings,
     "worker": WorkerSettings,
     "engine": EngineSettings,
+    "metrics": MetricsSettings,
     "limits": Limits,
 }
 # One group a setting: the comment's last line, and the setting's name.

@@ -19,6 +19,7 @@ KNOWN_OF_A_PRESET = (
 
 PYDANTICS_WORDS = re.compile("Input should|is not valid|valid (dictionary|tuple|string|integer)")
 LAYERS = ", ".join(layer_names(Network.VGG19))
+ADDRESS_RULE = "must be an address and a port from 1 to 65535, such as 127.0.0.1:9188 or [::1]:9188"
 NAME_RULE = "must be letters, digits, '-' and '_', at most 64, the first a letter or digit"
 
 
@@ -250,6 +251,38 @@ def test_wrong_setting_of_a_preset_is_told_with_its_place(setting: str, message:
         (
             "engine: {device: gpu}\npresets: {p: {styles: [a.png]}}",
             ["1:18: engine.device: must be auto, cpu or gpu:N with N from 0 (got 'gpu')"],
+        ),
+        (
+            "metrics: {textfile: nstd.txt}\npresets: {p: {styles: [a.png]}}",
+            ["1:21: metrics.textfile: must end with .prom: node_exporter reads no other file (got 'nstd.txt')"],
+        ),
+        (
+            "metrics: {textfile: 5}\npresets: {p: {styles: [a.png]}}",
+            ["1:21: metrics.textfile: must be a path (got 5); put quotes around it"],
+        ),
+        (
+            "metrics: {listen: 9188}\npresets: {p: {styles: [a.png]}}",
+            ["1:19: metrics.listen: must be text (got 9188); put quotes around it"],
+        ),
+        (
+            "metrics: {listen: 127.0.0.1}\npresets: {p: {styles: [a.png]}}",
+            [f"1:19: metrics.listen: {ADDRESS_RULE} (got '127.0.0.1')"],
+        ),
+        (
+            "metrics: {listen: 'localhost:0'}\npresets: {p: {styles: [a.png]}}",
+            [f"1:19: metrics.listen: {ADDRESS_RULE} (got 'localhost:0')"],
+        ),
+        (
+            "metrics: {listen: 'localhost:65536'}\npresets: {p: {styles: [a.png]}}",
+            [f"1:19: metrics.listen: {ADDRESS_RULE} (got 'localhost:65536')"],
+        ),
+        (
+            "metrics: {listen: '::1:9188'}\npresets: {p: {styles: [a.png]}}",
+            [f"1:19: metrics.listen: {ADDRESS_RULE} (got '::1:9188')"],
+        ),
+        (
+            "metrics: {listen: 'a b:80'}\npresets: {p: {styles: [a.png]}}",
+            [f"1:19: metrics.listen: {ADDRESS_RULE} (got 'a b:80')"],
         ),
         (
             "engine: {network: vgg16}\npresets: {p: {styles: [a.png], style_layers: {block5_conv4: 1}}}",

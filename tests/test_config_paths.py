@@ -102,6 +102,15 @@ def test_style_image_inside_the_inbox_is_told(folder: Path):
     ]
 
 
+def test_metrics_are_written_beside_the_config_and_not_into_the_inbox(folder: Path):
+    (folder / "config.yaml").write_text("metrics: {textfile: nstd.prom}\n" + ONE_PRESET)
+    config = load_config(folder / "config.yaml", check_image=refuse_text_files)
+    assert config.metrics.textfile == folder / "nstd.prom"
+    assert errors("metrics: {textfile: inbox/x/nstd.prom}\n" + ONE_PRESET) == [
+        "config.yaml:1:21: metrics.textfile: must not lie inside spool.inbox: it would be taken for a photo"
+    ]
+
+
 def test_style_images_that_cannot_be_used_are_told(folder: Path):
     (folder / "s.txt").touch()
     (folder / "folder.png").mkdir()

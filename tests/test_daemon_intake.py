@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from nstd.config.settings import Config, Limits, SpoolSettings
 from nstd.daemon.intake import Intake
+from nstd.daemon.metrics import Metrics
 from nstd.daemon.status import Notice
 from nstd.daemon.trouble import Delays
 from nstd.errors import SpoolError
@@ -46,7 +47,7 @@ class Gate:
         )
         self.delays = Delays(self.clock, lambda: NOW, dice=lambda: 0.5)
         self.intake = Intake(
-            self.world.folders, config, self.delays, now=lambda: NOW, clock=self.clock, at_once=at_once
+            self.world.folders, config, self.delays, Metrics(), now=lambda: NOW, clock=self.clock, at_once=at_once
         )
 
     def advance(self, seconds: float = 0) -> list[str]:

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from nstd.config.settings import Config
 from nstd.daemon.mender import Mender
+from nstd.daemon.metrics import Metrics
 from nstd.daemon.outcomes import Outcomes
 from nstd.daemon.trouble import Delays
 from nstd.errors import SpoolError
@@ -31,7 +32,7 @@ class Workshop:
         folders, mounts = self.world.folders, Mounts(self.world.folders.roots)
         self.clock = Clock()
         self.delays = Delays(self.clock, lambda: NOW, dice=lambda: 0.5)
-        self.outcomes = Outcomes(folders, mounts, self.delays, max_attempts=3, now=lambda: NOW)
+        self.outcomes = Outcomes(folders, mounts, self.delays, Metrics(), max_attempts=3, now=lambda: NOW)
         config = Config(presets=self.world.presets)
         self.mender = Mender(folders, mounts, self.delays, self.outcomes, config, now=lambda: NOW)
 

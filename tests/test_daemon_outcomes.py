@@ -9,6 +9,7 @@ import pytest
 from spool_world import AtCall, World, contents, no_space, paint
 from structlog.testing import capture_logs
 
+from nstd.daemon.metrics import Metrics
 from nstd.daemon.outcomes import Outcomes
 from nstd.daemon.status import Outcome
 from nstd.daemon.trouble import Delays
@@ -46,7 +47,8 @@ def delays(clock: Clock) -> Delays:
 
 @pytest.fixture
 def outcomes(world: World, delays: Delays) -> Outcomes:
-    return Outcomes(world.folders, Mounts(world.folders.roots), delays, max_attempts=MAX_ATTEMPTS, now=lambda: NOW)
+    mounts = Mounts(world.folders.roots)
+    return Outcomes(world.folders, mounts, delays, Metrics(), max_attempts=MAX_ATTEMPTS, now=lambda: NOW)
 
 
 def painting_of(claimed: ClaimedJob, **other: object) -> Painting:

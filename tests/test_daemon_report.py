@@ -2,11 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from nstd.daemon.report import Reporter
+from nstd.daemon.report import Reporter, sentence
 from nstd.daemon.status import CurrentJob, DaemonStatus, Delay, Notice, Outcome, State
 from nstd.errors import SpoolError
 from nstd.spool.folders import Folders
 from nstd.spool.mounts import Mounts
+from nstd.spool.queue import Counts
 
 IDLE = DaemonStatus(state=State.IDLE, started_at="2026-11-23T04:15:00Z")
 DELAY = Delay(subject="1", about="", reason="full", since="2026-11-23T04:15:00Z", tries=1, next_try_at="")
@@ -89,3 +90,30 @@ def test_file_that_cannot_be_written_is_the_machines_trouble(desk):
     desk.state.rmdir()
     with pytest.raises(SpoolError, match=r"^cannot write the status: .*No such file or directory$"):
         desk.report(IDLE)
+
+
+NO_JOBS = {"waiting": 0, "held": 0, "arriving": 0, "running": 0, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "said"),
+    [
+        (IDLE, {}, "idle"),
+        (IDLE, {"held": 2, "failed": 7}, "idle, 2 held"),
+        (painting(progress=0.419), {"waiting": 3, "running": 1}, "painting cat.jpg as swirls, 41 %, 3 waiting"),
+        (
+            painting().model_copy(update={"state": State.STOPPING}),
+            {"running": 1},
+            "stopping cat.jpg as swirls, 0 %",
+        ),
+        (
+            IDLE.model_copy(
+                update={"config_error": "config.yaml:1:1: wrong\nconfig.yaml:2:1: too", "troubles": (DELAY,)}
+            ),
+            {},
+            "idle; config refused: config.yaml:1:1: wrong (and 1 more); 1: full",
+        ),
+    ],
+)
+def test_sentence_says_what_is_done_what_waits_and_what_is_wrong(status, counts, said):
+    assert sentence(status, Counts(**NO_JOBS | counts)) == said

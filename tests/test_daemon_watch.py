@@ -272,6 +272,22 @@ def test_watch_whose_thread_has_died_is_renewed(inbox: Path, hints: Hints):
         hints.follow(lambda: drop_deeper(inbox), "the photo")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_watch_that_has_died_is_begun_anew_before_it_counts_as_alive(inbox: Path, hints: Hints):
+    with FolderWatch(inbox, hints) as watch:
+        assert watch.is_alive()
+        shutil.rmtree(confuse_watchdog(inbox, hints))
+        with capture_logs() as logs:
+            eventually(lambda: watch.is_alive() and logs, "the new watch")
+        assert [line["event"] for line in logs] == ["folder_watched"]
+        hints.follow(lambda: drop_deeper(inbox), "the photo")
+
+
+def test_watch_that_there_cannot_be_counts_as_alive(tmp_path: Path, hints: Hints):
+    with FolderWatch(tmp_path / "missing", hints) as watch:
+        assert watch.is_alive()
+
+
 def test_watch_that_cannot_be_ended_in_order_leaves_nothing_open(inbox: Path, hints: Hints):
     descriptors = os.listdir("/proc/self/fd")  # noqa: PTH208  names are what is compared
     with FolderWatch(inbox, hints) as watch:

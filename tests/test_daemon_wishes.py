@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -153,27 +152,3 @@ def test_a_second_signal_does_not_wait_for_the_step(world, tmp_path):
     stopped = datetime.fromisoformat(daemon.logged("daemon_stopped")[0]["timestamp"])
     assert (stopped - datetime.fromisoformat(stopping["timestamp"])).total_seconds() < stopping["seconds_at_most"]
     assert world.status().jobs.waiting == 1
-
-
-def test_the_service_manager_is_told_how_long_a_stop_may_take(world, tmp_path, monkeypatch):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(60)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        daemon, _ = running(world)
-        daemon.signal(signal.SIGTERM)
-        lines = manager.recv(4096).decode().splitlines()
-    assert daemon.wait() == (0, "")
-    assert lines[0] == "STOPPING=1"
-    name, _, microseconds = lines[1].partition("=")
-    assert name == "EXTEND_TIMEOUT_USEC"
-    assert 5e6 < int(microseconds) < 60e6
-
-
-def test_a_service_manager_that_is_gone_does_no_harm(world, tmp_path, monkeypatch):
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
-    daemon, _ = running(world)
-    daemon.signal(signal.SIGTERM)
-    assert daemon.wait() == (0, "")
-    [untold] = daemon.logged("service_manager_not_told")
-    assert untold["reason"].endswith("No such file or directory")

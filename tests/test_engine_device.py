@@ -1,9 +1,10 @@
+import resource
 from types import SimpleNamespace
 
 import pytest
 
 from nstd.config.settings import EngineSettings, Precision
-from nstd.engine.device import claim_device
+from nstd.engine.device import claim_device, memory_bytes
 from nstd.errors import ConfigError
 
 
@@ -105,3 +106,18 @@ def test_cpu_hides_the_gpus():
     machine = Machine()
     assert claim_device(EngineSettings(device="cpu"), devices=machine).name == "cpu"
     assert (machine.visible, machine.grows, machine.limits) == ([], set(), {})
+
+
+def test_memory_is_what_tensorflow_took_of_the_gpu():
+    machine = Machine()
+    machine.experimental.get_memory_info = lambda device: {"GPU:0": {"current": 5 << 30, "peak": 6 << 30}}[device]
+    assert memory_bytes(machine) == 5 << 30
+
+
+def test_memory_without_a_gpu_is_what_this_process_holds():
+    machine = Machine()
+    machine.visible = []
+    before = memory_bytes(machine)
+    ballast = bytearray(b"x") * (64 << 20)
+    assert memory_bytes(machine) >= before + len(ballast) - (1 << 20)
+    assert before < resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10

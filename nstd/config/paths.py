@@ -14,6 +14,7 @@ from nstd.config.settings import Config, Limits, SpoolSettings
 from nstd.errors import InputError, SpoolError
 
 _INBOX: Final = ("spool", "inbox")
+_TEXTFILE: Final = ("metrics", "textfile")
 _FOLDERS: Final = ("inbox", "outbox", "originals", "failed", "state")
 
 Located = dict[SettingPath, Path]
@@ -28,6 +29,7 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
         folder: the config file's folder, absolute.
     """
     spool = {name: _resolve(str(getattr(config.spool, name)), folder) for name in _FOLDERS}
+    metrics = {"textfile": config.metrics.textfile and _resolve(str(config.metrics.textfile), folder)}
     presets = {}
     for name, preset in config.presets.items():
         images = [_resolve(str(style.image), folder) for style in preset.styles]
@@ -35,7 +37,13 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
             style.model_copy(update={"image": image}) for style, image in zip(preset.styles, images, strict=True)
         )
         presets[name] = preset.model_copy(update={"styles": styles})
-    return config.model_copy(update={"spool": config.spool.model_copy(update=spool), "presets": presets})
+    return config.model_copy(
+        update={
+            "spool": config.spool.model_copy(update=spool),
+            "metrics": config.metrics.model_copy(update=metrics),
+            "presets": presets,
+        }
+    )
 
 
 def unusable_paths(document: Document, folder: Path, limits: Limits, check_image: CheckImage) -> Iterator[Problem]:
@@ -49,9 +57,10 @@ def unusable_paths(document: Document, folder: Path, limits: Limits, check_image
     """
     folders = yield from _located(document, folder, _folder_texts(document))
     images = yield from _located(document, folder, _image_texts(document))
+    textfile = yield from _located(document, folder, {_TEXTFILE: document.get(*_TEXTFILE)})
     yield from _no_folders(document, folders)
     yield from _clashes(document, folders)
-    yield from _drops_by_mistake(document, folder, folders, images)
+    yield from _drops_by_mistake(document, folder, folders, images | textfile)
     yield from _unusable_images(document, images, lambda image: check_image(image, limits))
 
 
@@ -121,14 +130,14 @@ def _clash(document: Document, path: SettingPath, relation: str, other: SettingP
     return document.problem(other, f"{inverse} {dotted(path)}")
 
 
-def _drops_by_mistake(document: Document, folder: Path, folders: Located, images: Located) -> Iterator[Problem]:
+def _drops_by_mistake(document: Document, folder: Path, folders: Located, others: Located) -> Iterator[Problem]:
     if _INBOX not in folders:
         return
     inbox = Path(os.path.realpath(folders[_INBOX]))
     if inbox in Path(os.path.realpath(folder / document.file.name)).parents:
         yield document.problem(_INBOX, "must not contain this config file: it would be taken for a photo")
-    for path, image in images.items():
-        if inbox in Path(os.path.realpath(image)).parents:
+    for path, other in others.items():
+        if inbox in Path(os.path.realpath(other)).parents:
             yield document.problem(path, "must not lie inside spool.inbox: it would be taken for a photo")
 
 

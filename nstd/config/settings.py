@@ -68,12 +68,15 @@ class WorkerSettings(Record):
             picture's size and the pace so far.
         checkpoint_seconds: between two checkpoints, from which a job goes on after a stop or a crash; 0 for none.
         preview_seconds: between two previews of the picture so far, in `.previews` in the outbox; 0 for none.
+        idle_release_minutes: time without a job after which the worker ends and gives the device back, until the next
+            job; 0 keeps it.
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=100, strict=True)] = 3
     job_timeout_seconds: NonNegativeFloat = 0
     checkpoint_seconds: NonNegativeFloat = 60
     preview_seconds: NonNegativeFloat = 30
+    idle_release_minutes: NonNegativeFloat = 0
 
 
 _DEVICE: Final = "^(auto|cpu|gpu:[0-9]{1,3})$"
@@ -100,6 +103,39 @@ class EngineSettings(Record):
     device: Annotated[str, AfterValidator(_is_device), WithJsonSchema({"type": "string", "pattern": _DEVICE})] = "auto"
     precision: Precision = Precision.AUTO
     gpu_memory_gib: NonNegativeFloat = 0
+
+
+_LISTEN: Final = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})$"
+_LARGEST_PORT: Final = 65535
+
+
+def _is_address(text: str) -> str:
+    match = re.fullmatch(_LISTEN, text)
+    if not match or not 0 < int(match[2]) <= _LARGEST_PORT:
+        msg = "must be an address and a port from 1 to 65535, such as 127.0.0.1:9188 or [::1]:9188"
+        raise ValueError(msg)
+    return text
+
+
+def _is_collected(path: Path) -> Path:
+    if path.suffix != ".prom":
+        msg = "must end with .prom: node_exporter reads no other file"
+        raise ValueError(msg)
+    return path
+
+
+class MetricsSettings(Record):
+    """Where Prometheus finds what nstd counts and measures.
+
+    Attributes:
+        textfile: file for node_exporter's textfile collector; null for none.
+        listen: address and port at which metrics are served by HTTP, to whoever can reach it; null for none.
+    """
+
+    textfile: Annotated[Path, AfterValidator(_is_collected)] | None = None
+    listen: (
+        Annotated[str, AfterValidator(_is_address), WithJsonSchema({"type": "string", "pattern": _LISTEN})] | None
+    ) = None
 
 
 class Limits(Record):
@@ -135,6 +171,7 @@ class Config(Record):
         default_presets: presets for photos dropped into the inbox's own top folder.
         worker: how jobs are run.
         engine: what computes the pictures.
+        metrics: where they can be read.
         limits: what a content or style image may be at most.
         presets: named recipes; each has its own folder in inbox and outbox.
     """
@@ -143,6 +180,7 @@ class Config(Record):
     default_presets: tuple[str, ...] = ()
     worker: WorkerSettings = WorkerSettings()
     engine: EngineSettings = EngineSettings()
+    metrics: MetricsSettings = MetricsSettings()
     limits: Limits = Limits()
     presets: Annotated[
         dict[PresetName, Preset],

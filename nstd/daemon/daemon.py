@@ -14,14 +14,17 @@ import structlog
 
 from nstd.config.settings import Config
 from nstd.daemon.easel import Easel, StartWorker
+from nstd.daemon.exposition import Exposition
 from nstd.daemon.housekeeper import Housekeeper
 from nstd.daemon.intake import Intake
 from nstd.daemon.live_config import LiveConfig
 from nstd.daemon.mender import Mender
+from nstd.daemon.metrics import Metrics
 from nstd.daemon.outcomes import Outcomes
-from nstd.daemon.report import Reporter
-from nstd.daemon.service_manager import notify
+from nstd.daemon.report import Reporter, sentence
+from nstd.daemon.service_manager import ServiceManager
 from nstd.daemon.status import DaemonStatus, State, read_daemon_status
+from nstd.daemon.survey import Survey
 from nstd.daemon.trouble import FIRST_PAUSE_SECONDS, Delays, Part
 from nstd.daemon.wake import Wake
 from nstd.daemon.watch import FolderWatch, FolderWatches
@@ -80,16 +83,27 @@ class Daemon:
         self._parts, self._jobs = (
             Delays(clock, now, strict=once, first_pause_seconds=first_pause_seconds) for _ in range(2)
         )
+        self._metrics = Metrics(clock=clock, now=now)
+        self._metrics.expect(config.presets)
+        self._exposition = Exposition(config.metrics, self._metrics.registry, clock)
         self._outcomes = Outcomes(
-            self._folders, self._mounts, self._jobs, max_attempts=config.worker.max_attempts, now=now
+            self._folders, self._mounts, self._jobs, self._metrics, max_attempts=config.worker.max_attempts, now=now
         )
         self._mender = Mender(self._folders, self._mounts, self._jobs, self._outcomes, config, now=now)
         self._easel = Easel(
-            self._setup(config), config.worker, self._folders, self._outcomes, clock=clock, start=start_worker
+            self._setup(config),
+            config.worker,
+            self._folders,
+            self._outcomes,
+            self._metrics,
+            clock=clock,
+            start=start_worker,
         )
-        self._intake = Intake(self._folders, config, self._jobs, now=now, clock=clock)
+        self._intake = Intake(self._folders, config, self._jobs, self._metrics, now=now, clock=clock)
         self._housekeeper = Housekeeper(self._folders, config.spool, now=now)
+        self._survey = Survey(self._queue, clock)
         self._reporter = Reporter(self._folders, self._mounts, on_status, clock)
+        self._manager = ServiceManager({"watch": self._is_watching, "worker": self._easel.is_well})
         self._mend_due = clock() + config.spool.rescan_seconds
         self._is_asked = threading.Event()
         self._stop_by: float | None = None
@@ -115,12 +129,14 @@ class Daemon:
             self._report(State.STARTING)
             with self._watching(wake):
                 self._mender.recover()
+                self._manager.ready()
                 _log.info("daemon_started", inbox=to_text(config.spool.inbox), pid=os.getpid())
                 while not self._is_done():
                     self._work()
                     self._report(self._state())
                     self._wait(wake)
                     self._listen()
+                    self._manager.beat()
         return self._outcomes.failed + self._intake.refused + self._intake.blocked == 0
 
     def _recall(self) -> None:
@@ -140,6 +156,9 @@ class Daemon:
         ):
             yield
 
+    def _is_watching(self) -> bool:
+        return self._inbox_watch.is_alive()
+
     def _ask(self, wake: Wake) -> None:
         """Have the main loop look at the queue: somebody has a wish, or has put something back."""
         self._is_asked.set()
@@ -158,6 +177,7 @@ class Daemon:
         if not self._parts.seconds_left(Part.PAINTING):
             with self._parts.guarding(Part.PAINTING):
                 self._paint_next()
+        self._easel.release_idle()
         self._housekeeper.advance()
         self._mend_due = min(self._mend_due, self._clock() + self._seconds_of_trouble())
 
@@ -167,6 +187,8 @@ class Daemon:
         self._intake.use(config)
         self._outcomes.max_attempts = config.worker.max_attempts
         self._easel.use(self._setup(config), config.worker)
+        self._metrics.expect(config.presets)
+        self._exposition.use(config.metrics)
         self._housekeeper.use(config.spool)
         self._mend_due = self._clock()
 
@@ -199,8 +221,7 @@ class Daemon:
             try:
                 claimed = self._queue.claim(self._now(), self._jobs.pending)
             except DamagedJobError as error:
-                self._outcomes.failed += 1
-                _log.error("job_damaged", reason=str(error))
+                self._outcomes.damaged(str(error))
                 continue
             if claimed is None or self._outcomes.is_spent(claimed):
                 continue
@@ -249,6 +270,7 @@ class Daemon:
             self._intake.hint()
             self._live.hint()
         if woken.reload:
+            self._manager.reloading()
             self._live.reload()
         if woken.stops and self._stop_by is None:
             self._stop()
@@ -261,7 +283,7 @@ class Daemon:
         seconds = self._easel.seconds_to_stop()
         self._stop_by = self._clock() + seconds
         self._easel.interrupt()
-        notify("STOPPING=1", f"EXTEND_TIMEOUT_USEC={round((seconds + _FAREWELL_SECONDS) * 1e6)}")
+        self._manager.stopping(seconds + _FAREWELL_SECONDS)
         _log.info("stopping", job=self._easel.claimed and self._easel.claimed.job.id, seconds_at_most=round(seconds))
 
     def _seconds_to_next(self) -> float:
@@ -272,6 +294,8 @@ class Daemon:
             self._housekeeper.seconds_to_next(),
             self._seconds_of_trouble(),
             self._easel.seconds_to_next(),
+            self._parts.seconds_left(Part.METRICS) or self._exposition.seconds_to_next(),
+            self._manager.seconds_to_beat(),
             self._live.seconds_to_next(),
             max(0.0, self._mend_due - self._clock()),
         )
@@ -295,6 +319,12 @@ class Daemon:
             ignored=self._intake.notices,
             results=tuple(self._outcomes.results),
         )
+        jobs = self._survey.jobs()
+        self._manager.say(sentence(status, jobs.counts))
+        if not self._live.is_reloading:
+            self._manager.reloaded()
+        self._metrics.show(status, jobs, has_worker=self._easel.worker is not None)
+        self._parts.attempt(Part.METRICS, self._exposition.publish)
         self._parts.attempt(Part.STATUS, lambda: self._reporter.report(status))
 
     @contextlib.contextmanager
@@ -308,4 +338,5 @@ class Daemon:
                 self._outcomes.again(at_once=True)
             finally:
                 self._report(State.STOPPED)
+                self._exposition.close()
                 _log.info("daemon_stopped")

@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from nstd.config.settings import WorkerSettings
+from nstd.daemon.metrics import Metrics
 from nstd.daemon.outcomes import Outcomes, names
 from nstd.daemon.status import CurrentJob
 from nstd.errors import ConfigError, EngineError, SpoolError
@@ -36,6 +37,7 @@ from nstd.worker.pace import Pace
 from nstd.worker.patience import Patience
 from nstd.worker.process import WorkerProcess
 
+_MINUTE_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 5.0
 # A checkpoint has some 530 bytes a pixel, and the disk may be as slow as 100 MB a second.
 _WRITING_SECONDS_A_PIXEL: Final = 5e-6
@@ -53,6 +55,7 @@ class Easel:
         settings: how jobs are run.
         folders: of the spool.
         outcomes: what to do with jobs that end.
+        metrics: told of steps and workers.
         clock: seconds, for the time left.
         start: makes a worker.
 
@@ -69,18 +72,22 @@ class Easel:
         settings: WorkerSettings,
         folders: Folders,
         outcomes: Outcomes,
+        metrics: Metrics,
         *,
         clock: Callable[[], float] = time.monotonic,
         start: StartWorker = WorkerProcess,
     ) -> None:
         self._folders = folders
         self._outcomes = outcomes
+        self._metrics = metrics
         self._clock = clock
         self._start = start
         self._pace = Pace(clock)
         self.worker: WorkerProcess | None = None
         self.is_ready = False
+        self._device = ""
         self._has_had_a_job = False
+        self._idle_since = clock()
         self.claimed: ClaimedJob | None = None
         self.current: CurrentJob | None = None
         self._is_interrupted = False
@@ -105,6 +112,7 @@ class Easel:
                 self.worker = self._start(self._setup)
             self._has_had_a_job = False
             self._patience = self._new_patience(0)
+            self._metrics.worker_started()
             _log.info("worker_started", pid=self.worker.pid)
         return self.is_ready
 
@@ -120,6 +128,16 @@ class Easel:
         self.worker.request(self._request(claimed))
         _log.info("job_started", **names(job), attempt=job.attempts)
 
+    def is_well(self) -> bool:
+        """Tell whether the worker is not silent for longer than it may be, if anything is expected of it."""
+        return not self._is_busy or self._patience.seconds_left() > 0
+
+    def release_idle(self) -> None:
+        """End a worker that has had nothing to do for long, so that others have the device."""
+        if self._seconds_to_release() <= 0 and self.worker:
+            _log.info("worker_released", pid=self.worker.pid, idle_minutes=self._settings.idle_release_minutes)
+            self.close()
+
     def interrupt(self) -> None:
         """Have the running job given back at its next step, with a checkpoint."""
         if self.worker and self.claimed and not self._is_interrupted:
@@ -132,9 +150,8 @@ class Easel:
         return _STOP_SECONDS + 2 * self._patience.longest_seconds + _WRITING_SECONDS_A_PIXEL * pixels
 
     def seconds_to_next(self) -> float:
-        """Say when a silent worker counts as hung; infinite if nothing is expected of it."""
-        is_busy = self.worker and (self.claimed or not self.is_ready)
-        return self._patience.seconds_left() if is_busy else float("inf")
+        """Say when a silent worker counts as hung, or an idle one is to end; infinite if neither will be."""
+        return self._patience.seconds_left() if self._is_busy else max(0.0, self._seconds_to_release())
 
     def read(self) -> bool:
         """Act on all that the worker has said, and on its silence.
@@ -165,6 +182,17 @@ class Easel:
         if claimed := self._release():
             self._outcomes.interrupted(claimed)
 
+    @property
+    def _is_busy(self) -> bool:
+        return self.worker is not None and (self.claimed is not None or not self.is_ready)
+
+    def _seconds_to_release(self) -> float:
+        """Say when the worker has been idle for long enough; infinite if it is not, or may stay."""
+        minutes = self._settings.idle_release_minutes
+        if not minutes or self.worker is None or self._is_busy:
+            return float("inf")
+        return self._idle_since + minutes * _MINUTE_SECONDS - self._clock()
+
     def _hear(self, worker: WorkerProcess) -> None:
         """Raise EngineError if the worker has hung or lost its senses."""
         for event in worker.read_events():
@@ -172,17 +200,17 @@ class Easel:
             self._act_on(event)
         if worker.events.closed:
             self._bury(worker, "")
-        elif not self.seconds_to_next():
+        elif not self.is_well():
             msg = f"said nothing for {self._patience.seconds:.0f} s"
             raise EngineError(msg)
 
     def _act_on(self, event: Event) -> None:
         match event:
             case Ready():
-                self.is_ready = True
+                self.is_ready, self._idle_since, self._device = True, self._clock(), event.engine.device
                 _log.info("worker_ready", **event.engine.model_dump(mode="json"))
             case Stepped():
-                self.current = self.current and self.current.after(event, self._pace.seconds_left(event))
+                self._step(event)
             case Resumed() | StartedOver() | Checkpointed() | Hindered():
                 self._take_note(event)
             case Failed(blame=Blame.OPERATOR):
@@ -194,6 +222,11 @@ class Easel:
                 raise SpoolError(msg)
             case _ if claimed := self._release():
                 self._conclude(claimed, event)
+
+    def _step(self, event: Stepped) -> None:
+        if self.current:
+            self.current = self.current.after(event, self._pace.seconds_left(event))
+            self._metrics.stepped(self.current, self._device, event.device_memory_bytes)
 
     def _take_note(self, event: Resumed | StartedOver | Checkpointed | Hindered) -> None:
         if (claimed := self.claimed) is None:
@@ -244,6 +277,7 @@ class Easel:
 
     def _release(self) -> ClaimedJob | None:
         claimed, self.claimed, self.current = self.claimed, None, None
+        self._idle_since = self._clock()
         return claimed
 
     def _request(self, claimed: ClaimedJob) -> Request:

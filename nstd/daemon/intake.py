@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from nstd.config.settings import Config
+from nstd.daemon.metrics import Fate, Metrics
 from nstd.daemon.outcomes import about
 from nstd.daemon.status import Notice
 from nstd.daemon.trouble import Delays
@@ -39,6 +40,7 @@ class Intake:
         folders: of the spool.
         config: for presets, limits and times.
         delays: of jobs; one whose photo cannot leave the inbox yet waits there.
+        metrics: told of the jobs that go to `failed/` at once.
         now: the wall clock.
         clock: seconds that never run backwards.
         at_once: how many drops are ingested at the same time.
@@ -53,6 +55,7 @@ class Intake:
         folders: Folders,
         config: Config,
         delays: Delays,
+        metrics: Metrics,
         *,
         now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
@@ -60,6 +63,7 @@ class Intake:
     ) -> None:
         self._folders = folders
         self._jobs = delays
+        self._metrics = metrics
         self._drops = Delays(clock, now)
         self._now = now
         self._clock = clock
@@ -208,6 +212,7 @@ class Intake:
         path = job.drop.path
         if refusal:
             self.refused += 1
+            self._metrics.job_ended(job.preset_name, Fate.FAILED)
             _log.error("job_refused", job=job.id, path=path, reason=refusal)
         else:
             _log.info("job_queued", job=job.id, path=path, preset=job.preset_name)

@@ -72,6 +72,11 @@ class LiveConfig:
         """Where changes show: the folder of the path as given, and of what it leads to."""
         return frozenset({self._path.absolute().parent, Path(os.path.realpath(self._path)).parent})
 
+    @property
+    def is_reloading(self) -> bool:
+        """Whether what `reload` has asked for is still to be done."""
+        return self._asked
+
     def hint(self) -> None:
         """Look again soon: something may have changed."""
         self._due = min(self._due, self._clock())

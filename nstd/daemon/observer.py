@@ -77,6 +77,10 @@ class FolderObserver:
         """Tell whether all folders that were there at the start, and still are, are watched."""
         return self._sees(min(self._wanted, self._count_folders()))
 
+    def is_alive(self) -> bool:
+        """Tell whether all its threads are."""
+        return all(thread.is_alive() for thread in self._threads)
+
     def is_blind(self) -> bool:
         """Tell whether something else lies there now, or a part of the watch has been lost.
 
@@ -87,7 +91,7 @@ class FolderObserver:
                 return True
         except OSError as error:
             return error.errno not in _NO_DESCRIPTOR_LEFT
-        return not all(thread.is_alive() for thread in self._threads) or not self._sees(self._count_folders())
+        return not self.is_alive() or not self._sees(self._count_folders())
 
     def stop(self) -> None:
         """End it; the handler is called no more."""

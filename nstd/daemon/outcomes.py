@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from nstd.daemon.metrics import Fate, Metrics
 from nstd.daemon.status import Outcome
 from nstd.daemon.trouble import Delays
 from nstd.errors import EngineError, SpoolError
@@ -36,6 +37,7 @@ class Outcomes:
         folders: of the spool.
         mounts: where the folders lie.
         delays: of jobs.
+        metrics: told of the jobs that end.
         max_attempts: how many attempts of a job may fail before it is given up.
         now: the wall clock.
 
@@ -49,11 +51,19 @@ class Outcomes:
     """
 
     def __init__(
-        self, folders: Folders, mounts: Mounts, delays: Delays, *, max_attempts: int, now: Callable[[], datetime]
+        self,
+        folders: Folders,
+        mounts: Mounts,
+        delays: Delays,
+        metrics: Metrics,
+        *,
+        max_attempts: int,
+        now: Callable[[], datetime],
     ) -> None:
         self._folders = folders
         self._mounts = mounts
         self._delays = delays
+        self._metrics = metrics
         self._queue = Queue(folders)
         self._now = now
         self._unfinished: dict[str, tuple[ClaimedJob, Ending]] = {}
@@ -64,6 +74,8 @@ class Outcomes:
     def recall(self, results: Iterable[Outcome]) -> None:
         """Remember what an earlier daemon has left, the latest first."""
         self.results.extend(results)
+        if latest := next((result for result in self.results if result.picture), None):
+            self._metrics.succeeded_before(latest.ended_at)
 
     @property
     def unfinished(self) -> set[str]:
@@ -132,16 +144,23 @@ class Outcomes:
             lambda claimed: self._fail_attempt(claimed, reason, traceback=traceback, worker_log=worker_log),
         )
 
+    def damaged(self, reason: str) -> None:
+        """Count a job whose record cannot be read; its photo is in `failed/`."""
+        self.failed += 1
+        self._metrics.job_ended("", Fate.FAILED)
+        _log.error("job_damaged", reason=reason)
+
     def repaired(self, repaired: Repaired) -> None:
         """Remember a job that came to its end by a repair."""
         if repaired.job is None:
             return
         if repaired.repair is Repair.PUBLICATION_FINISHED:
-            self._remember(repaired.job, picture=repaired.detail)
-            return
-        if repaired.repair is not Repair.JOB_CANCELLED:
+            self._remember(repaired.job, Fate.DONE, picture=repaired.detail)
+        elif repaired.repair is Repair.JOB_CANCELLED:
+            self._remember(repaired.job, Fate.CANCELLED, reason=repaired.detail)
+        else:
             self.failed += 1
-        self._remember(repaired.job, reason=repaired.detail)
+            self._remember(repaired.job, Fate.FAILED, reason=repaired.detail)
 
     def _end(self, claimed: ClaimedJob, ending: Ending, pause: SpoolError | None = None) -> None:
         """End a job now or later; where that is because of trouble, it waits before anybody may claim it."""
@@ -187,7 +206,8 @@ class Outcomes:
             loss=round(painting.loss.best, 1),
             seconds=round(painting.seconds.optimise, 1),
         )
-        self._remember(claimed.job, picture=to_text(picture))
+        self._metrics.job_painted(claimed.job, painting)
+        self._remember(claimed.job, Fate.DONE, picture=to_text(picture))
 
     def _give_back(self, claimed: ClaimedJob) -> None:
         self._queue.give_back(claimed)
@@ -218,15 +238,16 @@ class Outcomes:
         fail(self._folders, claimed, kind, reason, now=self._now(), traceback=traceback, worker_log=worker_log)
         self.failed += 1
         _log.error("job_failed", **names(claimed.job), kind=kind.value, reason=reason)
-        self._remember(claimed.job, reason=reason)
+        self._remember(claimed.job, Fate.FAILED, reason=reason)
 
     def _cancel(self, claimed: ClaimedJob) -> None:
         self._mounts.check(self._folders.failed)
         failure = fail_cancelled(self._folders, claimed, self._now())
         _log.info("job_cancelled", **names(claimed.job))
-        self._remember(claimed.job, reason=failure.message)
+        self._remember(claimed.job, Fate.CANCELLED, reason=failure.message)
 
-    def _remember(self, job: Job, *, picture: str | None = None, reason: str | None = None) -> None:
+    def _remember(self, job: Job, fate: Fate, *, picture: str | None = None, reason: str | None = None) -> None:
+        self._metrics.job_ended(job.preset_name, fate)
         ended_at = timestamp(self._now())
         outcome = Outcome(**names(job), ended_at=ended_at, picture=picture, reason=reason)
         self.results.appendleft(outcome)

@@ -1,11 +1,12 @@
 """Telling the status: to the status file, and to whoever watches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from nstd.daemon.status import CurrentJob, DaemonStatus, write_status
+from nstd.daemon.status import CurrentJob, DaemonStatus, State, write_status
 from nstd.spool.folders import Folders
 from nstd.spool.mounts import Mounts
+from nstd.spool.queue import Counts
 
 _PROGRESS_SECONDS: Final = 1.0
 
@@ -52,3 +53,31 @@ class Reporter:
 def _but_for_progress(status: DaemonStatus) -> DaemonStatus:
     job = status.job and CurrentJob(id=status.job.id, photo=status.job.photo, preset=status.job.preset)
     return status.model_copy(update={"job": job})
+
+
+def sentence(status: DaemonStatus, counts: Counts) -> str:
+    """Say in one line what the daemon does, what waits, and what is wrong."""
+    said = ", ".join([_work(status), *_queue(counts)])
+    return "; ".join([said, *_wrong(status)])
+
+
+def _work(status: DaemonStatus) -> str:
+    job = status.job
+    if job is None:
+        return status.state.value
+    doing = "stopping" if status.state is State.STOPPING else "painting"
+    return f"{doing} {job.photo} as {job.preset}, {int(100 * job.progress)} %"
+
+
+def _queue(counts: Counts) -> Iterator[str]:
+    for name in ("waiting", "held"):
+        if count := getattr(counts, name):
+            yield f"{count} {name}"
+
+
+def _wrong(status: DaemonStatus) -> Iterator[str]:
+    if status.config_error:
+        first, *others = status.config_error.splitlines()
+        yield f"config refused: {first}" + (f" (and {len(others)} more)" if others else "")
+    for delay in status.troubles:
+        yield f"{delay.subject}: {delay.reason}"

@@ -83,7 +83,7 @@ class Delay(Record):
     """Something that waits for the machine's trouble to pass.
 
     Attributes:
-        subject: a job's id, or the part of the daemon that pauses: `inbox`, `queue`, `painting` or `status`.
+        subject: a job's id, or the part of the daemon that pauses: `inbox`, `queue`, `painting`, `status` or `metrics`.
         about: the photo and the preset of a job.
         reason: of the latest failure.
         since: when it first failed, ISO 8601 in UTC.

@@ -27,6 +27,7 @@ class Part(StrEnum):
     QUEUE = "queue"
     PAINTING = "painting"
     STATUS = "status"
+    METRICS = "metrics"
 
 
 @dataclass(frozen=True, slots=True)

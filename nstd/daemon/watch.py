@@ -73,6 +73,12 @@ class FolderWatch:
         if self._observer and not refusal == self._refusal == _INCOMPLETE:
             self._hint()
 
+    def is_alive(self) -> bool:
+        """Tell whether the watch runs, if there can be one; one that has ended by itself is begun anew before."""
+        if self._observer and not self._observer.is_alive():
+            self.renew()
+        return self._observer is None or self._observer.is_alive()
+
     def close(self) -> None:
         """End: nothing hints any more."""
         self._stop()

@@ -1,5 +1,6 @@
 """What this machine computes on, and how precisely."""
 
+import resource
 from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -15,6 +16,7 @@ _BFLOAT16_CAPABILITY: Final = (8, 0)
 _FLOAT16_CAPABILITY: Final = (7, 0)
 """Of Volta, the first with tensor cores."""
 _MIB_PER_GIB: Final = 1024
+_STATM: Final = Path("/proc/self/statm")
 
 
 class Device(NamedTuple):
@@ -61,6 +63,14 @@ def claim_device(
     _bound_memory(gpu, settings.gpu_memory_gib, devices)
     details = devices.experimental.get_device_details(gpu)
     return Device(name, *_chosen(settings, _best_of_gpu(details.get("compute_capability"))))
+
+
+def memory_bytes(devices: ModuleType = tf.config) -> int:
+    """Return the memory that is taken now: by TensorFlow of its GPU; without one, by this process of the machine's."""
+    if devices.get_visible_devices("GPU"):
+        return int(devices.experimental.get_memory_info("GPU:0")["current"])
+    pages = int(_STATM.read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def _show_only(gpus: list[tf.config.PhysicalDevice], devices: ModuleType) -> None:

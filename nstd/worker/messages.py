@@ -87,6 +87,7 @@ class Stepped(Record):
         number: evaluations so far on all levels; it ends at `total`, or before.
         progress: share of the work that is done, 0 to 1.
         level: index of the level, 0 is the coarsest.
+        device_memory_bytes: that the worker holds: of the GPU, or of a machine without one.
     """
 
     type: Literal["stepped"] = "stepped"
@@ -95,6 +96,7 @@ class Stepped(Record):
     progress: float
     level: Count
     losses: Losses
+    device_memory_bytes: Count = 0
 
 
 class Resumed(Record):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from nstd import __version__
 from nstd.config.settings import EngineSettings, Limits
-from nstd.engine.device import claim_device
+from nstd.engine.device import claim_device, memory_bytes
 from nstd.engine.engine import Engine
 from nstd.engine.pixels import Picture
 from nstd.engine.state import Progress
@@ -96,7 +96,7 @@ class Painter:
         recalled = word if isinstance(word, Resumed) else Resumed(number=0, seconds=0)
         with Keeper(request.interim, beginning, written=recalled.number) as keeper:
             for step in transfer.steps():
-                yield Stepped(**step._asdict())
+                yield Stepped(**step._asdict(), device_memory_bytes=memory_bytes())
                 if is_stopped():
                     yield from keeper.stop(transfer)
                     yield Interrupted()

@@ -1,0 +1,146 @@
+"""What the daemon counts and measures, for Prometheus.
+
+Names follow https://prometheus.io/docs/practices/naming/. No label ever holds a file's name: whoever drops photos must
+not decide how many series there are.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+
+from nstd import __version__
+from nstd.daemon.status import CurrentJob, DaemonStatus
+from nstd.daemon.survey import Jobs
+from nstd.job import Job, Painting
+
+_DURATIONS: Final = (5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200)
+
+# Else each counter would come with another series that says when it began.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Fate(StrEnum):
+    """How a job came to its end."""
+
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Metrics:
+    """Count and measure.
+
+    Args:
+        clock: seconds that never run backwards.
+        now: the wall clock.
+
+    Attributes:
+        registry: of all metrics.
+    """
+
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._clock = clock
+        self._now = now
+        self._oldest_at: datetime | None = None
+        self._first_step: tuple[str, int, float] | None = None
+        self.registry = CollectorRegistry()
+        self._jobs = self._counter("jobs", "Jobs that came to their end.", "preset", "outcome")
+        self._duration = Histogram(
+            "nstd_job_duration_seconds",
+            "Time from decoding a photo to its encoded picture.",
+            ["preset"],
+            buckets=_DURATIONS,
+            registry=self.registry,
+        )
+        self._queue = self._gauge("queue_jobs", "Jobs by their state.", "state")
+        age = self._gauge("queue_oldest_waiting_age_seconds", "Age of the oldest job that waits; 0 if none does.")
+        age.set_function(self._oldest_age)
+        self._steps = self._counter("steps", "Evaluations of loss and gradient.", "preset")
+        self._pace = self._gauge("steps_per_second", "Evaluations a second of the running job; 0 without one.")
+        self._memory = self._gauge(
+            "device_memory_bytes", "Memory that the worker holds: of the GPU, or of a machine without one.", "device"
+        )
+        self._last_success = self._gauge(
+            "last_success_timestamp_seconds", "When the last picture was published; 0 if none is known."
+        )
+        self._worker = self._gauge("worker_resident", "1 while a worker runs.")
+        self._worker_starts = self._counter("worker_starts", "Workers that were started.")
+        self._config = self._gauge("config_valid", "1 while the config file that lies there is in force.")
+        self._troubles = self._gauge("troubles", "Parts of the daemon that pause because of trouble of the machine.")
+        self._deferred = self._gauge("deferred_jobs", "Jobs that wait for trouble of the machine to pass.")
+        Info("nstd_build", "What runs here.", registry=self.registry).info({"version": __version__})
+
+    def expect(self, presets: Iterable[str]) -> None:
+        """Begin each preset's counts at 0, so that the first job already is a change."""
+        for preset in presets:
+            for fate in Fate:
+                self._jobs.labels(preset, fate.value)
+            self._duration.labels(preset)
+            self._steps.labels(preset)
+
+    def job_ended(self, preset: str, fate: Fate) -> None:
+        """Count a job that came to its end; no preset is known of one whose record is damaged."""
+        self._jobs.labels(preset, fate.value).inc()
+        if fate is Fate.DONE:
+            self._last_success.set(self._now().timestamp())
+
+    def job_painted(self, job: Job, painting: Painting) -> None:
+        """Measure how long a picture took, what went before an interruption included."""
+        seconds = painting.seconds
+        duration = seconds.decode + seconds.style_targets + seconds.optimise + seconds.encode
+        self._duration.labels(job.preset_name).observe(duration)
+
+    def succeeded_before(self, at: str) -> None:
+        """Remember when an earlier daemon published its last picture, ISO 8601."""
+        self._last_success.set(datetime.fromisoformat(at).timestamp())
+
+    def worker_started(self) -> None:
+        """Count a new worker."""
+        self._worker_starts.inc()
+
+    def stepped(self, job: CurrentJob, device: str, memory_bytes: int) -> None:
+        """Count an evaluation.
+
+        Args:
+            job: after it.
+            device: where it was done.
+            memory_bytes: that the worker holds there.
+        """
+        self._steps.labels(job.preset).inc()
+        self._memory.labels(device).set(memory_bytes)
+        now = self._clock()
+        if self._first_step is None or self._first_step[0] != job.id:
+            self._first_step = job.id, job.step, now
+        _, first, began = self._first_step
+        if now > began:
+            self._pace.set((job.step - first) / (now - began))
+
+    def show(self, status: DaemonStatus, jobs: Jobs, *, has_worker: bool) -> None:
+        """Take over what the daemon tells about itself."""
+        for state, count in jobs.counts:
+            self._queue.labels(state).set(count)
+        self._oldest_at = jobs.oldest_at
+        self._worker.set(has_worker)
+        self._config.set(status.config_error is None)
+        self._troubles.set(len(status.troubles))
+        self._deferred.set(len(status.deferred))
+        if status.job is None:
+            self._first_step = None
+            self._pace.set(0)
+        if not has_worker:
+            self._memory.clear()
+
+    def _oldest_age(self) -> float:
+        return max(0.0, (self._now() - self._oldest_at).total_seconds()) if self._oldest_at else 0.0
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"nstd_{name}", about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(f"nstd_{name}", about, labels, registry=self.registry)
