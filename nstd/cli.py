@@ -42,7 +42,12 @@ app.add_typer(weights_app, name="weights")
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="The config file. Default: ./config.yaml, then /etc/nstd/config.yaml."),
+    typer.Option(
+        "--config",
+        "-c",
+        readable=False,  # what cannot be read is told with its own exit code
+        help="The config file. Default: ./config.yaml, then /etc/nstd/config.yaml.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 QueuedJobs = Annotated[list[str], typer.Argument(help="Ids of jobs, as `nstd status` shows them.")]
@@ -93,15 +98,24 @@ def check(
     schema: Annotated[bool, typer.Option("--schema", help="Print the config's JSON schema, for editors.")] = False,
 ) -> None:
     """Check the config, the style images that it names, and that the network's weights are there."""
+    from nstd.checkup import warnings
+    from nstd.config.load import find_config
     from nstd.config.schema import config_schema
+    from nstd.installation import CACHE, Host, service_user
+    from nstd.users import acting_as
     from nstd.weights.store import cache_folder, find_weights
 
     if schema:
         typer.echo(json.dumps(config_schema(), indent=2))
         return
-    path, settings = _load(config, decode=True)
-    typer.echo(f"{path}: good. Presets: {', '.join(settings.presets)}")
-    find_weights(settings.engine.network, cache_folder(os.environ))
+    path = find_config(config)
+    user = service_user(path)
+    with acting_as(user):
+        _, settings = _load(path, decode=True)
+        typer.echo(f"{path}: good. Presets: {', '.join(settings.presets)}")
+        for warning in warnings(settings, Host(), as_service=user is not None):
+            typer.secho(f"warning: {warning}", err=True, fg="yellow")
+        find_weights(settings.engine.network, CACHE if user else cache_folder(os.environ))
 
 
 @app.command()
@@ -244,6 +258,35 @@ def bench(
         raise typer.Exit(EXIT_FAILED)
 
 
+@app.command("install-service")
+def install_service(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    uninstall: Annotated[
+        bool, typer.Option("--uninstall", help="Stop and remove the service; config, photos and pictures stay.")
+    ] = False,
+    gpu: Annotated[
+        bool | None, typer.Option("--gpu/--no-gpu", help="Let it use a GPU. Default: if there is one now.")
+    ] = None,
+) -> None:
+    """Install nstd as a service of systemd, for the whole machine; to be repeated after an upgrade."""
+    from nstd import installation
+    from nstd.terminal import download_bar
+
+    if not dry_run:
+        installation.require_root()
+        os.umask(0o022)
+    host = installation.Host()
+    with download_bar() as progress:
+        steps = installation.uninstall(host) if uninstall else installation.install(host, gpu=gpu, progress=progress)
+        for step in steps:
+            typer.echo(f"would {step.what}" if dry_run else step.what)
+            if not dry_run:
+                step.do()
+    if not uninstall and not dry_run:
+        typer.echo("\n".join(["", "Next:", *(f"  {command}" for command in installation.next_commands(host))]))
+
+
 @weights_app.command()
 def pull(
     network: NetworkOption = Network.VGG19,
@@ -281,8 +324,11 @@ def show(network: NetworkOption = Network.VGG19) -> None:
 def _folders(config: Path | None) -> "Folders":
     from nstd.config.load import find_config, load_spool
     from nstd.spool.folders import Folders
+    from nstd.users import become_owner
 
-    return Folders.of(load_spool(find_config(config)).spool)
+    folders = Folders.of(load_spool(find_config(config)).spool)
+    become_owner(folders.state)
+    return folders
 
 
 def _fulfil(folders: "Folders", jobs: list[str], fulfil: "Callable[[Folders, str], Job]", done: str) -> None:

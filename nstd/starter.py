@@ -1,6 +1,7 @@
 """What a new user starts from: an example config with style images, and a demo."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,16 @@ from nstd.errors import ConfigError
 CONFIG_NAME: Final = "config.yaml"
 DEMO_PHOTO: Final = "coffee.jpg"
 _SCHEMA_NAME: Final = "config.schema.json"
+_SPOOL_FOLDER: Final = re.compile(r"^(  (?:inbox|outbox|originals|failed|state): )(\w+)$", re.MULTILINE)
 
 
-def create_project(folder: Path, example: str = "config.example.yaml") -> Path:
+def create_project(folder: Path, example: str = "config.example.yaml", *, spool: Path | None = None) -> Path:
     """Write a config, its schema for editors, and the style images that it names.
 
     Args:
         folder: made if missing.
         example: which of the package's configs.
+        spool: where the spool's folders are to lie; None: beside the config.
 
     Returns:
         The config file.
@@ -38,7 +41,7 @@ def create_project(folder: Path, example: str = "config.example.yaml") -> Path:
         with as_file(files("nstd") / "assets") as assets:
             _copy_missing(assets / "styles", folder / "styles")
             (folder / _SCHEMA_NAME).write_text(json.dumps(config_schema(), indent=2) + "\n")
-            shutil.copyfile(assets / example, config)
+            config.write_text(_with_spool((assets / example).read_text(), spool))
     return config
 
 
@@ -59,6 +62,10 @@ def create_demo(folder: Path) -> Path:
         with as_file(files("nstd") / "assets" / "photos" / DEMO_PHOTO) as photo:
             shutil.copyfile(photo, folder / "inbox" / DEMO_PHOTO)
     return config
+
+
+def _with_spool(text: str, spool: Path | None) -> str:
+    return _SPOOL_FOLDER.sub(rf"\1{spool}/\2", text) if spool else text
 
 
 def _copy_missing(source: Path, destination: Path) -> None:

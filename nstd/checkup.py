@@ -1,0 +1,85 @@
+"""What may keep a good config from working on this machine: what `nstd check` warns about."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from nstd.config.settings import Config, Precision
+from nstd.installation import SPOOL, Host, hidden_from_service, writable_for_service
+from nstd.users import current_user
+
+_FOLDERS: Final = ("inbox", "outbox", "originals", "failed", "state")
+_MEMINFO: Final = Path("/proc/meminfo")
+_GIB: Final = 1 << 30
+# Measured by benchmarks/growth.py: what the worker takes besides, and for each pixel of the picture.
+_BYTES_IN_16_BITS: Final = (850 << 20, 2200)
+_BYTES_IN_FLOAT32: Final = (2550 << 20, 3300)
+
+
+def warnings(config: Config, host: Host, *, as_service: bool, meminfo: Path = _MEMINFO) -> Iterator[str]:
+    """Say what an administrator would trip on; whoever calls is the user that the daemon will run as.
+
+    Args:
+        config: valid.
+        host: where.
+        as_service: the daemon will run as a service of systemd.
+        meminfo: where Linux tells how much memory the machine has.
+    """
+    yield from _not_writable(config)
+    if as_service:
+        yield from _out_of_reach(config, host)
+    yield from _too_large(config, meminfo)
+
+
+def _roots(config: Config) -> Iterator[tuple[str, Path]]:
+    for name in _FOLDERS:
+        yield f"spool.{name}", getattr(config.spool, name)
+    if config.metrics.textfile:
+        yield "metrics.textfile", config.metrics.textfile.parent
+
+
+def _not_writable(config: Config) -> Iterator[str]:
+    for setting, folder in _roots(config):
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):
+            made = "" if nearest == folder else f" to make {folder}"
+            yield f"{setting}: {nearest} cannot be written by {current_user()}{made}"
+
+
+def _out_of_reach(config: Config, host: Host) -> Iterator[str]:
+    writable = (SPOOL, *writable_for_service(host))
+    for setting, folder in _roots(config):
+        if not any(folder.is_relative_to(place) for place in writable):
+            yield (
+                f"{setting}: {folder} is read-only for the service; 'systemctl edit nstd' opens it, by a section "
+                f"[Service] with ReadWritePaths={folder} and NoExecPaths={folder}"
+            )
+    for name, preset in config.presets.items():
+        for style in preset.styles:
+            if hidden := hidden_from_service(style.image):
+                yield f"presets.{name}: {style.image}: {hidden} is hidden from the service"
+
+
+def _too_large(config: Config, meminfo: Path) -> Iterator[str]:
+    name, preset = max(config.presets.items(), key=lambda item: item[1].size_px)
+    # What `auto` leads to is known to the worker only: the less is assumed.
+    base, per_pixel = _BYTES_IN_FLOAT32 if config.engine.precision is Precision.FLOAT32 else _BYTES_IN_16_BITS
+    takes = base + per_pixel * preset.size_px**2
+    on_gpu = config.engine.device.startswith("gpu")
+    has = config.engine.gpu_memory_gib * _GIB if on_gpu else _total_bytes(meminfo)
+    if has and takes > has:
+        which = "engine.gpu_memory_gib allows" if on_gpu else "this machine has"
+        yield (
+            f"presets.{name}.size_px: a square picture of {preset.size_px} px takes about {takes / _GIB:.1f} GiB of "
+            f"memory, and {which} {has / _GIB:.1f} GiB"
+        )
+
+
+def _total_bytes(meminfo: Path) -> float:
+    """Return the machine's memory; 0 if Linux does not tell."""
+    try:
+        line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemTotal:"))
+    except (OSError, StopIteration):
+        return 0
+    return int(line.split()[1]) * 1024

@@ -1,0 +1,119 @@
+"""What `nstd check` warns about, and as whom it looks."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from daemon_world import ASSETS, NSTD, NSTD_WITHOUT_POWERS
+
+from nstd.checkup import warnings
+from nstd.config.load import load_config
+from nstd.config.settings import Config
+from nstd.installation import Host
+
+MEMORY = "MemTotal:       24576000 kB\nMemFree: 1 kB\n"
+PRESET = "presets: {p: {styles: [s.jpg]}}\n"
+
+
+@pytest.fixture
+def meminfo(tmp_path: Path) -> Path:
+    (tmp_path / "meminfo").write_text(MEMORY)
+    return tmp_path / "meminfo"
+
+
+def config(folder: Path, text: str) -> Config:
+    (folder / "s.jpg").touch()
+    (folder / "config.yaml").write_text(text)
+    return load_config(folder / "config.yaml", check_image=lambda *_: None)
+
+
+def told(folder: Path, text: str, meminfo: Path, *, as_service: bool = False, open_to_service: str = "") -> list[str]:
+    (folder / "root/run/systemd/system").mkdir(parents=True, exist_ok=True)
+    host = Host(folder / "root", lambda _: open_to_service)
+    return list(warnings(config(folder, text), host, as_service=as_service, meminfo=meminfo))
+
+
+def test_good_config_needs_no_warning(tmp_path, meminfo):
+    assert told(tmp_path, PRESET, meminfo) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "size_px", "message"),
+    [
+        ("", 4096, "about 35.2 GiB of memory, and this machine has 23.4 GiB"),
+        ("engine: {precision: float32}\n", 3072, "about 31.5 GiB of memory, and this machine has 23.4 GiB"),
+        ("engine: {device: 'gpu:0', gpu_memory_gib: 2}\n", 1024, "about 3.0 GiB of memory, and engine.gpu_memory_gib"),
+        ("", 3072, ""),
+        ("engine: {precision: float32}\n", 2048, ""),
+        ("engine: {device: 'gpu:0'}\n", 16384, ""),
+    ],
+)
+def test_picture_that_memory_does_not_suffice_for_is_told(tmp_path, meminfo, engine, size_px, message):
+    text = f"{engine}presets: {{small: {{styles: [s.jpg]}}, large: {{styles: [s.jpg], size_px: {size_px}}}}}\n"
+    found = told(tmp_path, text, meminfo)
+    if message:
+        [found] = found
+        assert found.startswith(f"presets.large.size_px: a square picture of {size_px} px takes {message}")
+    else:
+        assert found == []
+
+
+@pytest.mark.parametrize("text", ["", "MemFree: 1 kB\n"])
+def test_machine_that_does_not_tell_its_memory_is_not_judged(tmp_path, meminfo, text):
+    meminfo.write_text(text)
+    assert told(tmp_path, PRESET.replace("[s.jpg]", "[s.jpg], size_px: 16384"), meminfo) == []
+    meminfo.unlink()
+    assert told(tmp_path, PRESET.replace("[s.jpg]", "[s.jpg], size_px: 16384"), meminfo) == []
+
+
+def test_service_is_told_what_it_cannot_reach(tmp_path, meminfo):
+    inside = "outbox: /var/lib/nstd/o, originals: /var/lib/nstd/p, failed: /var/lib/nstd/f, state: /var/lib/nstd/s"
+    text = f"spool: {{inbox: /srv/in, {inside}}}\npresets: {{p: {{styles: [s.jpg]}}}}\n"
+    [found] = told(tmp_path, text, meminfo, as_service=True)
+    assert found == (
+        "spool.inbox: /srv/in is read-only for the service; 'systemctl edit nstd' opens it, by a section [Service] "
+        "with ReadWritePaths=/srv/in and NoExecPaths=/srv/in"
+    )
+    assert told(tmp_path, text, meminfo, as_service=True, open_to_service="/srv") == []
+    assert told(tmp_path, text, meminfo) == []
+
+
+def test_style_image_that_is_hidden_from_the_service_is_told(tmp_path, meminfo):
+    loaded = config(tmp_path, "spool: {inbox: i, outbox: o, originals: p, failed: f, state: s}\n" + PRESET)
+    preset = loaded.presets["p"]
+    style = preset.styles[0].model_copy(update={"image": Path("/home/alice/s.jpg")})
+    hidden = loaded.model_copy(update={"presets": {"p": preset.model_copy(update={"styles": (style,)})}})
+    host = Host(tmp_path / "root", lambda _: str(tmp_path))
+    (tmp_path / "root/run/systemd/system").mkdir(parents=True)
+    assert list(warnings(hidden, host, as_service=True, meminfo=meminfo)) == [
+        "presets.p: /home/alice/s.jpg: /home is hidden from the service"
+    ]
+
+
+def test_folders_that_cannot_be_written_are_told(tmp_path):
+    """By somebody who has not root's powers."""
+    shutil.copyfile(ASSETS / "styles/dots.jpg", tmp_path / "s.jpg")
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed").chmod(0o555)
+    metrics = "metrics: {textfile: closed/nstd.prom}\n"
+    (tmp_path / "config.yaml").write_text(f"spool: {{outbox: closed/out, state: closed/state}}\n{metrics}{PRESET}")
+    command = [*NSTD_WITHOUT_POWERS, "check"]
+    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    closed = tmp_path / "closed"
+    user = Path("~").expanduser().owner() if os.geteuid() else "root"
+    assert checked.stderr.splitlines() == [
+        f"warning: spool.outbox: {closed} cannot be written by {user} to make {closed}/out",
+        f"warning: spool.state: {closed} cannot be written by {user} to make {closed}/state",
+        f"warning: metrics.textfile: {closed} cannot be written by {user}",
+    ]
+    assert checked.returncode == 0
+    assert checked.stdout == "config.yaml: good. Presets: p\n"
+
+
+def test_check_of_a_user_tells_no_folder_that_is_yet_to_be_made(tmp_path):
+    shutil.copyfile(ASSETS / "styles/dots.jpg", tmp_path / "s.jpg")
+    (tmp_path / "config.yaml").write_text(PRESET)
+    checked = subprocess.run([*NSTD, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
