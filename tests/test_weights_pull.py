@@ -40,6 +40,12 @@ BY_HAND_VGG16 = (
 KERAS_PATHS = {network: f"/{network}/{KERAS_FILES[network].name}" for network in Network}
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is the user's own, so that no command has to name it."""
+    monkeypatch.setenv("NSTD_CACHE", str(tmp_path))
+
+
 @pytest.fixture
 def refused() -> Iterator[str]:
     """Address of a host that cannot be reached."""

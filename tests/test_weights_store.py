@@ -18,6 +18,7 @@ from nstd.weights.store import (
     cache_folder,
     find_weights,
     load_weights,
+    pull_command,
     save_weights,
     weights_path,
 )
@@ -38,8 +39,9 @@ def cache_of(stored: Weights) -> Path:
 
 
 @pytest.fixture
-def damaged(stored: Weights) -> Iterator[Path]:
+def damaged(stored: Weights, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The stored file, free to be spoilt: it is whole again for the next test."""
+    monkeypatch.setenv("NSTD_CACHE", str(cache_of(stored)))
     content = stored.path.read_bytes()
     yield stored.path
     stored.path.write_bytes(content)
@@ -111,7 +113,8 @@ def seal(content: bytes) -> bytes:
     return content + sha256(content).hexdigest().encode()
 
 
-def test_sealed_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+def test_sealed_file_that_is_no_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSTD_CACHE", str(tmp_path))
     path = weights_path(Network.VGG19, tmp_path)
     path.parent.mkdir()
     path.write_bytes(seal(b"something else"))
@@ -141,7 +144,10 @@ def test_weights_of_another_network_are_refused(stored: Weights, tmp_path: Path)
     ("network", "command"),
     [(Network.VGG19, "nstd weights pull"), (Network.VGG16, "nstd weights pull --network vgg16")],
 )
-def test_missing_weights_name_the_command_to_run(tmp_path: Path, network: Network, command: str) -> None:
+def test_missing_weights_name_the_command_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: Network, command: str
+) -> None:
+    monkeypatch.setenv("NSTD_CACHE", str(tmp_path))
     for look in (find_weights, load_weights):
         with pytest.raises(WeightsError) as caught:
             look(network, tmp_path)
@@ -210,3 +216,21 @@ def test_the_store_needs_no_network_code() -> None:
     code = "import sys, nstd.weights.store; print({'ssl', 'h5py', 'tensorflow'} & sys.modules.keys())"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("environ", "command"),
+    [
+        ({"NSTD_CACHE": "/var/cache/nstd"}, "nstd weights pull"),
+        ({"XDG_CACHE_HOME": "/var/cache"}, "nstd weights pull"),
+        ({"CACHE_DIRECTORY": "/var/cache/nstd"}, "NSTD_CACHE=/var/cache/nstd nstd weights pull"),
+        ({}, "NSTD_CACHE=/var/cache/nstd nstd weights pull"),
+    ],
+)
+def test_command_names_the_folder_where_it_is_not_the_persons_own(environ, command, monkeypatch):
+    for name in ("NSTD_CACHE", "XDG_CACHE_HOME", "CACHE_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert pull_command(Network.VGG19, Path("/var/cache/nstd")) == command
+    assert pull_command(Network.VGG16, Path("/var/cache/nstd")) == f"{command} --network vgg16"

@@ -225,7 +225,8 @@ def test_machine_in_trouble_is_not_the_photos_fault(warm, request_for, tmp_path)
     assert failed.message.startswith("cannot write the picture: ")
 
 
-def test_missing_weights_end_the_worker_with_the_command_to_run(start, setup, request_for, tmp_path):
+def test_missing_weights_end_the_worker_with_the_command_to_run(start, setup, request_for, tmp_path, monkeypatch):
+    monkeypatch.setenv("NSTD_CACHE", str(tmp_path))
     worker = start(setup.model_copy(update={"cache": tmp_path}))
     worker.request(request_for())
     [failed] = wait_for_the_end(worker)

