@@ -1,6 +1,7 @@
 """The metrics: what they say, that Prometheus can read them, and where they lie."""
 
 import os
+import re
 import signal
 import socket
 import urllib.request
@@ -208,3 +209,17 @@ def test_trouble_with_the_metrics_keeps_no_photo_waiting(world):
     (world.root / "missing").mkdir()
     daemon.wait_for("trouble_over")
     assert (world.root / "missing" / "nstd.prom").exists()
+
+
+def test_every_metric_is_explained():
+    page = (Path(__file__).parent.parent / "docs/service.md").read_text()
+    explained = dict(re.findall(r"^\| `(nstd_\w+)(?:\{([\w, ]+)\})?` \|", page, re.MULTILINE))
+    metrics = Metrics()
+    metrics.expect(["swirls"])
+    metrics.show(IDLE, Jobs(NO_JOBS, None), has_worker=True)
+    metrics.stepped(CurrentJob(id="1", photo="cat.jpg", preset="swirls"), "cpu", 1)
+    labels = {}
+    for family in exposed(metrics).values():
+        suffix = "_total" if family.type == "counter" else ""
+        labels[family.name + suffix] = ", ".join(name for name in family.samples[0].labels if name != "le")
+    assert labels == explained

@@ -261,7 +261,7 @@ def test_systemd_would_complain_of_a_mistake(box):
 
 
 @needs_analyze
-@pytest.mark.parametrize(("override", "tenths"), [("", 5), ("nstd-gpu.conf", 10), ("nstd-metrics.conf", 10)])
+@pytest.mark.parametrize(("override", "tenths"), [("", 5), ("nstd-gpu.conf", 10), ("nstd-metrics.conf", 12)])
 def test_exposure_is_low(box, override, tenths):
     box.install(gpu=False)
     if override:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,25 @@ def test_photo_of_a_user_is_painted_and_nobody_else_can_look(machine):
     assert not [entry for entry in machine.entries() if int(entry["PRIORITY"]) < 6]
     [ready] = machine.entries(NSTD_EVENT="worker_ready")
     assert ready["NSTD_NSTD_VERSION"] == __version__
+
+
+def test_photo_that_its_owner_still_writes_is_not_taken(service):
+    """The service may not look into other users' processes, and asks the kernel instead."""
+    service.run("useradd", "--groups", "nstd-drop", "alice")
+    service.start()
+    photo = "/opt/source/nstd/assets/photos/coffee.jpg"
+    script = f"exec 3> {SPOOL}/inbox/quick/coffee.jpg; cat >&3 {photo}; read line < {SPOOL}/inbox/quick/.go"
+    service.run("mkfifo", "--mode=666", f"{SPOOL}/inbox/quick/.go")
+    with ThreadPoolExecutor() as pool:
+        writer = pool.submit(service.run_as, "alice", script)
+        status = eventually(
+            lambda: found if "is still open in" in (found := service.run(NSTD, "status")) else "", "the open photo"
+        )
+        assert "quick/coffee.jpg" in status
+        assert not service.entries(NSTD_EVENT="job_queued")
+        service.run("sh", "-c", f"echo > {SPOOL}/inbox/quick/.go")
+        assert writer.result().returncode == 0
+    service.wait_for_event("job_finished")
 
 
 def test_status_says_what_is_painted_and_what_waits(service):
@@ -345,3 +365,24 @@ def test_installing_twice_changes_nothing_and_uninstalling_keeps_what_is_yours(s
         "run systemctl daemon-reload",
         *(f"keep {folder}" for folder in ("/etc/nstd", "/var/lib/nstd", "/var/cache/nstd")),
     ]
+
+
+def test_commands_of_the_readme_do_what_they_say(service):
+    service.start()
+    (service.root / "var/lib/nstd/inbox/quick/cat.jpg").write_text("no photo")
+    service.wait_for_event("job_failed")
+    service.drop("coffee.jpg", "endless")
+    [_, started] = service.wait_for_event("job_started", 2)
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    block = readme.split("To see what it does:\n\n```sh\n")[1].split("```")[0]
+    status, wrong, photo, job = (line.partition("#")[0].split() for line in block.splitlines())
+    assert "painting coffee.jpg as endless, " in service.run(*status)
+    service.run("systemctl", "stop", "nstd")
+    assert "job_failed" in service.run(*wrong)
+    assert "job_queued" not in service.run(*wrong)
+    lines = service.run(*photo, "-o", "cat").splitlines()
+    assert [line.split()[0] for line in lines] == ["job_queued", "job_started", "job_failed"]
+    field, _, _ = job[-1].partition("=")
+    lines = service.run(*job[:-1], f"{field}={started['NSTD_JOB']}", "-o", "cat").splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["job_queued", "job_started"]
+    assert "job_given_back" in [line.split()[0] for line in lines]

@@ -11,7 +11,7 @@ import structlog
 
 from nstd.config.settings import Config
 from nstd.daemon.metrics import Fate, Metrics
-from nstd.daemon.outcomes import about
+from nstd.daemon.outcomes import about, names
 from nstd.daemon.status import Notice
 from nstd.daemon.trouble import Delays
 from nstd.errors import ConfigError, DropError, NstdError, SpoolError
@@ -213,6 +213,6 @@ class Intake:
         if refusal:
             self.refused += 1
             self._metrics.job_ended(job.preset_name, Fate.FAILED)
-            _log.error("job_refused", job=job.id, path=path, reason=refusal)
+            _log.error("job_refused", **names(job), path=path, reason=refusal)
         else:
-            _log.info("job_queued", job=job.id, path=path, preset=job.preset_name)
+            _log.info("job_queued", **names(job), path=path)
