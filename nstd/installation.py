@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from pwd import struct_passwd
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from nstd.config.load import load_config
 from nstd.errors import ConfigError, NstdError, WeightsError
 from nstd.preset import Network
 from nstd.starter import create_project
-from nstd.users import user_named
+from nstd.users import acting_as, user_named
 from nstd.weights.fetch import Progress, no_progress
 from nstd.weights.pull import pull_weights
-from nstd.weights.store import cache_folder, find_weights, load_weights, save_weights
+from nstd.weights.store import Weights, cache_folder, find_weights, load_weights, save_weights
 
 SERVICE: Final = "nstd.service"
 USER: Final = "nstd"
@@ -251,14 +252,20 @@ def _fetch_weights(host: Host, progress: Progress) -> Step:
         return Step(f"keep the weights of {network} in {CACHE}")
 
     def fetch() -> None:
-        try:
-            own = load_weights(network, cache_folder(os.environ))
-        except WeightsError:
-            pull_weights(network, cache, progress=progress)
-        else:
-            save_weights(own.arrays, own.provenance, cache)
+        weights = _own_weights(network, progress)
+        # The folder is the service's: as root we would follow whatever link lies there.
+        with acting_as(user_named(USER)):
+            save_weights(weights.arrays, weights.provenance, cache)
 
     return Step(f"fetch the weights of {network} into {CACHE}", fetch)
+
+
+def _own_weights(network: Network, progress: Progress) -> Weights:
+    """Return the weights that whoever installs has already; else fetch them."""
+    with suppress(WeightsError):
+        return load_weights(network, cache_folder(os.environ))
+    with TemporaryDirectory() as folder:
+        return pull_weights(network, Path(folder), progress=progress).weights
 
 
 def _network(host: Host) -> Network:

@@ -6,14 +6,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from weights_samples import sample_arrays
 
 from nstd import cli, installation
 from nstd.config.load import load_config
 from nstd.errors import ConfigError, NstdError
 from nstd.images.decode import decode_image
 from nstd.installation import CONFIG, Host, hidden_from_service, install, next_commands, uninstall, writable_for_service
+from nstd.preset import Network
+from nstd.weights.pull import Pulled
+from nstd.weights.store import Provenance, load_weights, save_weights
 
 ROOT = Path(__file__).parent.parent
+PROVENANCE = Provenance(network=Network.VGG16, source="keras", source_file="a.h5", source_sha256="0" * 64)
 UNITS = "etc/systemd/system"
 OVERRIDES = f"{UNITS}/nstd.service.d"
 pytestmark = pytest.mark.usefixtures("cache")
@@ -134,14 +139,21 @@ def test_gpu_is_given_where_there_is_one_and_taken_away_again(box):
 
 def test_weights_are_those_that_the_config_asks_for(box, monkeypatch):
     asked = []
-    monkeypatch.setattr(installation, "pull_weights", lambda network, cache, **_: asked.append((network, cache)))
+    samples = save_weights(sample_arrays(Network.VGG16), PROVENANCE, box.root / "samples")
+
+    def pull(network: Network, *_: object, **__: object) -> Pulled:
+        asked.append(network)
+        return Pulled(samples, fetched=True)
+
+    monkeypatch.setattr(installation, "pull_weights", pull)
     monkeypatch.setenv("NSTD_CACHE", str(box.root / "nothing"))
     folder = box.root / "etc/nstd"
     (folder / "styles").mkdir(parents=True)
     shutil.copy(ROOT / "nstd/assets/styles/dots.jpg", folder / "styles")
     (folder / "config.yaml").write_text("engine: {network: vgg16}\npresets: {p: {styles: [styles/dots.jpg]}}\n")
     assert box.install()[-1] == "fetch the weights of vgg16 into /var/cache/nstd"
-    assert asked == [("vgg16", box.root / "var/cache/nstd")]
+    assert asked == ["vgg16"]
+    assert load_weights(Network.VGG16, box.root / "var/cache/nstd").sha256 == samples.sha256
 
 
 def test_uninstalling_leaves_what_is_not_ours(box):

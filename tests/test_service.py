@@ -53,6 +53,9 @@ def test_photo_of_a_user_is_painted_and_nobody_else_can_look(machine):
     machine.run(*start.split())
     assert machine.show("ActiveState") == "active"
     assert machine.show("StatusText") == "idle"
+    weights = (machine.root / "var/cache/nstd/weights/vgg19.npz").stat()
+    assert (weights.st_uid, weights.st_mode & 0o777) == ((machine.root / "var/cache/nstd").stat().st_uid, 0o644)
+    assert weights.st_uid
     photo = machine.root / "opt/source/nstd/assets/photos/coffee.jpg"
     assert photo.exists()
     script = f"umask 077; cp /opt/source/nstd/assets/photos/coffee.jpg {SPOOL}/inbox/quick/"
