@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from nstd.config.settings import Config, Precision
-from nstd.installation import SPOOL, Host, hidden_from_service, writable_for_service
+from nstd.installation import SPOOL, USER, Host, hidden_from_service, property_of_service
 from nstd.users import current_user
 
 _FOLDERS: Final = ("inbox", "outbox", "originals", "failed", "state")
+_AGAIN: Final = "'nstd install-service' and a restart"
 _MEMINFO: Final = Path("/proc/meminfo")
 _GIB: Final = 1 << 30
 # Measured by benchmarks/growth.py: what the worker takes besides, and for each pixel of the picture.
@@ -26,7 +27,10 @@ def warnings(config: Config, host: Host, *, as_service: bool, meminfo: Path = _M
         as_service: the daemon will run as a service of systemd.
         meminfo: where Linux tells how much memory the machine has.
     """
-    yield from _not_writable(config)
+    if as_service and current_user() != USER:
+        yield "whether the service can write its folders is known to root only: run it by sudo"
+    else:
+        yield from _not_writable(config)
     if as_service:
         yield from _out_of_reach(config, host)
     yield from _too_large(config, meminfo)
@@ -41,20 +45,27 @@ def _roots(config: Config) -> Iterator[tuple[str, Path]]:
 
 def _not_writable(config: Config) -> Iterator[str]:
     for setting, folder in _roots(config):
-        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        nearest = next(place for place in (folder, *folder.parents) if os.access(place, os.F_OK, effective_ids=True))
         if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):
             made = "" if nearest == folder else f" to make {folder}"
             yield f"{setting}: {nearest} cannot be written by {current_user()}{made}"
 
 
 def _out_of_reach(config: Config, host: Host) -> Iterator[str]:
-    writable = (SPOOL, *writable_for_service(host))
+    opened = property_of_service(host, "ReadWritePaths").split()
+    writable = (SPOOL, *(Path(place.lstrip("-+")) for place in opened))
     for setting, folder in _roots(config):
-        if not any(folder.is_relative_to(place) for place in writable):
+        if hidden := hidden_from_service(folder):
+            yield f"{setting}: {folder}: {hidden} is hidden from the service"
+        elif not any(folder.is_relative_to(place) for place in writable):
             yield (
                 f"{setting}: {folder} is read-only for the service; 'systemctl edit nstd' opens it, by a section "
                 f"[Service] with ReadWritePaths={folder} and NoExecPaths={folder}"
             )
+    if config.metrics.listen and property_of_service(host, "PrivateNetwork") == "yes":
+        yield f"metrics.listen: the service has no network; {_AGAIN} gives it as much as that needs"
+    if config.engine.device.startswith("gpu") and property_of_service(host, "PrivateDevices") == "yes":
+        yield f"engine.device: the service sees no GPU; {_AGAIN} gives it one"
     for name, preset in config.presets.items():
         for style in preset.styles:
             if hidden := hidden_from_service(style.image):

@@ -101,9 +101,9 @@ def check(
     from nstd.checkup import warnings
     from nstd.config.load import find_config
     from nstd.config.schema import config_schema
-    from nstd.installation import CACHE, Host, service_user
+    from nstd.installation import Host, service_user
     from nstd.users import acting_as
-    from nstd.weights.store import cache_folder, find_weights
+    from nstd.weights.store import SERVICE_CACHE, cache_folder, find_weights
 
     if schema:
         typer.echo(json.dumps(config_schema(), indent=2))
@@ -115,7 +115,7 @@ def check(
         typer.echo(f"{path}: good. Presets: {', '.join(settings.presets)}")
         for warning in warnings(settings, Host(), as_service=user is not None):
             typer.secho(f"warning: {warning}", err=True, fg="yellow")
-        find_weights(settings.engine.network, CACHE if user else cache_folder(os.environ))
+        find_weights(settings.engine.network, SERVICE_CACHE if user else cache_folder(os.environ))
 
 
 @app.command()
@@ -126,6 +126,9 @@ def run(
     verbose: VerboseOption = False,
 ) -> None:
     """Watch the inbox and paint whatever is dropped there, until stopped."""
+    from nstd.config.load import find_config
+
+    _become_service(find_config(config))
     path, settings = _load(config)
     _run(path, settings, once=once, verbose=verbose)
 
@@ -319,6 +322,17 @@ def show(network: NetworkOption = Network.VGG19) -> None:
     from nstd.weights.store import cache_folder, load_weights
 
     print_weights(load_weights(network, cache_folder(os.environ)))
+
+
+def _become_service(path: Path) -> None:
+    """Let root run the service's config as the service would, so that its files remain its own."""
+    from nstd.installation import service_user
+    from nstd.users import become
+    from nstd.weights.store import SERVICE_CACHE
+
+    if (user := service_user(path)) and not os.geteuid():
+        become(user)
+        os.environ["NSTD_CACHE"] = str(SERVICE_CACHE)
 
 
 def _folders(config: Path | None) -> "Folders":

@@ -13,29 +13,30 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from nstd.config.load import load_config
+from nstd.config.settings import Config
 from nstd.errors import ConfigError, NstdError, WeightsError
 from nstd.preset import Network
 from nstd.starter import create_project
 from nstd.users import acting_as, user_named
 from nstd.weights.fetch import Progress, no_progress
 from nstd.weights.pull import pull_weights
-from nstd.weights.store import Weights, cache_folder, find_weights, load_weights, save_weights
+from nstd.weights.store import SERVICE_CACHE, Weights, cache_folder, load_weights, save_weights
 
 SERVICE: Final = "nstd.service"
 USER: Final = "nstd"
 DROP_GROUP: Final = "nstd-drop"
 CONFIG: Final = Path("/etc/nstd/config.yaml")
 SPOOL: Final = Path("/var/lib/nstd")
-CACHE: Final = Path("/var/cache/nstd")
 
 _UNITS: Final = Path("/etc/systemd/system")
 _OVERRIDES: Final = _UNITS / f"{SERVICE}.d"
 _INSTALLATION: Final = _OVERRIDES / "10-installation.conf"
 _RELOAD: Final = _OVERRIDES / "20-reload.conf"
 _GPU: Final = _OVERRIDES / "20-gpu.conf"
+_METRICS: Final = _OVERRIDES / "20-metrics.conf"
 _SYSUSERS: Final = Path("/etc/sysusers.d/nstd.conf")
 _TMPFILES: Final = Path("/etc/tmpfiles.d/nstd.conf")
-_OURS: Final = (_UNITS / SERVICE, _INSTALLATION, _RELOAD, _GPU, _SYSUSERS, _TMPFILES)
+_OURS: Final = (_UNITS / SERVICE, _INSTALLATION, _RELOAD, _GPU, _METRICS, _SYSUSERS, _TMPFILES)
 _HIDDEN: Final = (Path("/home"), Path("/root"), Path("/run/user"))
 """What `ProtectHome` hides from the service."""
 _NVIDIA: Final = Path("/dev/nvidiactl")
@@ -111,14 +112,14 @@ def install(host: Host, *, gpu: bool | None = None, progress: Progress = no_prog
 
     Args:
         host: where.
-        gpu: whether the service may use a GPU; None: if there is one.
+        gpu: whether the service may use a GPU; None: if there is one, if the config wants one, or if it may already.
         progress: told of every piece of the weights that is fetched.
 
     Raises:
         ConfigError: the service could not run this nstd; nothing was done yet.
     """
     _check_visible(host)
-    wanted = dict(_files(host, gpu=host.exists(_NVIDIA) if gpu is None else gpu))
+    wanted = dict(_files(host, gpu=_wants_gpu(host) if gpu is None else gpu))
     for path, text in wanted.items():
         yield _write(host, path, text)
     yield from (_remove(host, path) for path in _OURS if path not in wanted and host.exists(path))
@@ -139,7 +140,7 @@ def uninstall(host: Host) -> Iterator[Step]:
         yield Step(f"remove {_OVERRIDES}", host.path(_OVERRIDES).rmdir)
     if _is_running(host):
         yield _call(host, "systemctl", "daemon-reload")
-    yield from (Step(f"keep {path}") for path in (CONFIG.parent, SPOOL, CACHE) if host.exists(path))
+    yield from (Step(f"keep {path}") for path in (CONFIG.parent, SPOOL, SERVICE_CACHE) if host.exists(path))
 
 
 def next_commands(host: Host) -> tuple[str, str, str]:
@@ -183,8 +184,16 @@ def _files(host: Host, *, gpu: bool) -> Iterator[tuple[Path, str]]:
         yield _RELOAD, _asset("nstd-reload.conf")
     if gpu:
         yield _GPU, _asset("nstd-gpu.conf")
+    if (config := _config(host)) and config.metrics.listen:
+        yield _METRICS, _asset("nstd-metrics.conf")
     yield _SYSUSERS, _asset("nstd.sysusers")
     yield _TMPFILES, _asset("nstd.tmpfiles")
+
+
+def _wants_gpu(host: Host) -> bool:
+    config = _config(host)
+    is_asked_for = config is not None and config.engine.device.startswith("gpu")
+    return is_asked_for or host.exists(_NVIDIA) or host.exists(_GPU)
 
 
 def _installation(host: Host) -> str:
@@ -246,10 +255,11 @@ def _configure(host: Host) -> Step:
 
 
 def _fetch_weights(host: Host, progress: Progress) -> Step:
-    network, cache = _network(host), host.path(CACHE)
+    config, cache = _config(host), host.path(SERVICE_CACHE)
+    network = config.engine.network if config else Network.VGG19
     with suppress(WeightsError):
-        find_weights(network, cache)
-        return Step(f"keep the weights of {network} in {CACHE}")
+        load_weights(network, cache)
+        return Step(f"keep the weights of {network} in {SERVICE_CACHE}")
 
     def fetch() -> None:
         weights = _own_weights(network, progress)
@@ -257,7 +267,7 @@ def _fetch_weights(host: Host, progress: Progress) -> Step:
         with acting_as(user_named(USER)):
             save_weights(weights.arrays, weights.provenance, cache)
 
-    return Step(f"fetch the weights of {network} into {CACHE}", fetch)
+    return Step(f"fetch the weights of {network} into {SERVICE_CACHE}", fetch)
 
 
 def _own_weights(network: Network, progress: Progress) -> Weights:
@@ -268,11 +278,12 @@ def _own_weights(network: Network, progress: Progress) -> Weights:
         return pull_weights(network, Path(folder), progress=progress).weights
 
 
-def _network(host: Host) -> Network:
-    """Return the network that the service's config asks for; the default one while it has a mistake."""
-    with suppress(ConfigError):
-        return load_config(host.path(CONFIG), check_image=lambda *_: None).engine.network
-    return Network.VGG19
+def _config(host: Host) -> Config | None:
+    """Return the service's config; None if there is none yet, or if it has a mistake."""
+    try:
+        return load_config(host.path(CONFIG), check_image=lambda *_: None)
+    except ConfigError:
+        return None
 
 
 def _asset(name: str) -> str:
@@ -289,12 +300,12 @@ def hidden_from_service(path: Path) -> Path | None:
     return next((folder for folder in _HIDDEN if path.is_relative_to(folder)), None)
 
 
-def writable_for_service(host: Host) -> tuple[Path, ...]:
-    """Return the folders that an administrator has opened to the service, besides its own."""
-    if not _is_running(host):
-        return ()
-    paths = host.run(("systemctl", "show", "--value", "--property=ReadWritePaths", SERVICE))
-    return tuple(Path(path.lstrip("-+")) for path in paths.split())
+def property_of_service(host: Host, name: str) -> str:
+    """Return a property of the unit, as systemd has read it with all overrides; empty if it does not tell."""
+    try:
+        return host.run(("systemctl", "show", "--value", f"--property={name}", SERVICE)).strip()
+    except ConfigError:
+        return ""
 
 
 def require_root() -> None:

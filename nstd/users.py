@@ -58,9 +58,16 @@ def become_owner(folder: Path) -> None:
     if status.st_uid == _ROOT:
         return
     try:
-        groups = os.getgrouplist(pwd.getpwuid(status.st_uid).pw_name, status.st_gid)
+        become(pwd.getpwuid(status.st_uid))
     except KeyError:  # a user of another machine's
-        groups = []
-    os.setgroups(groups)
-    os.setgid(status.st_gid)
-    os.setuid(status.st_uid)
+        os.setgroups([])
+        os.setgid(status.st_gid)
+        os.setuid(status.st_uid)
+
+
+def become(user: pwd.struct_passwd) -> None:
+    """Let root become another user, for good; for anybody else nothing changes."""
+    if os.geteuid() == _ROOT:
+        os.setgroups(os.getgrouplist(user.pw_name, user.pw_gid))
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)

@@ -50,7 +50,7 @@ mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
 mkdir -p "$1/root/opt/python" "$1/root/opt/libraries" "$1/root/opt/source" "$1/root/opt/cache"
-rm -rf "$1/root/var/lib/nstd" "$1/root/var/cache/nstd" "$1/root/etc/nstd"
+rm -rf "$1/root/opt/nstd" "$1/root/var/lib/nstd" "$1/root/var/cache/nstd" "$1/root/etc/nstd"
 exec systemd-nspawn --directory="$1/root" --bind-ro="$2:/opt/python" --bind-ro="$3:/opt/libraries" \
     --bind-ro="$4:/opt/source" --bind-ro="$5:/opt/cache" --private-network --register=no --keep-unit \
     --console=read-only --system-call-filter=bpf --boot -- --unit=basic.target

@@ -11,10 +11,18 @@ from daemon_world import ASSETS, NSTD, NSTD_WITHOUT_POWERS
 from nstd.checkup import warnings
 from nstd.config.load import load_config
 from nstd.config.settings import Config
+from nstd.errors import ConfigError
 from nstd.installation import Host
+from nstd.users import current_user
 
 MEMORY = "MemTotal:       24576000 kB\nMemFree: 1 kB\n"
 PRESET = "presets: {p: {styles: [s.jpg]}}\n"
+
+
+@pytest.fixture(autouse=True)
+def service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever tests is the service's user."""
+    monkeypatch.setattr("nstd.checkup.USER", current_user())
 
 
 @pytest.fixture
@@ -29,9 +37,21 @@ def config(folder: Path, text: str) -> Config:
     return load_config(folder / "config.yaml", check_image=lambda *_: None)
 
 
-def told(folder: Path, text: str, meminfo: Path, *, as_service: bool = False, open_to_service: str = "") -> list[str]:
-    (folder / "root/run/systemd/system").mkdir(parents=True, exist_ok=True)
-    host = Host(folder / "root", lambda _: open_to_service)
+class Unit:
+    """A host that answers for the service's unit, and for nothing else."""
+
+    def __init__(self, root: Path, **properties: str) -> None:
+        self.properties = properties
+        self.host = Host(root, self._answer)
+
+    def _answer(self, command: tuple[str, ...]) -> str:
+        *show, name, unit = command
+        assert (show, unit) == (["systemctl", "show", "--value"], "nstd.service")
+        return self.properties.get(name.removeprefix("--property="), "") + "\n"
+
+
+def told(folder: Path, text: str, meminfo: Path, *, as_service: bool = False, **properties: str) -> list[str]:
+    host = Unit(folder / "root", **properties).host
     return list(warnings(config(folder, text), host, as_service=as_service, meminfo=meminfo))
 
 
@@ -76,8 +96,51 @@ def test_service_is_told_what_it_cannot_reach(tmp_path, meminfo):
         "spool.inbox: /srv/in is read-only for the service; 'systemctl edit nstd' opens it, by a section [Service] "
         "with ReadWritePaths=/srv/in and NoExecPaths=/srv/in"
     )
-    assert told(tmp_path, text, meminfo, as_service=True, open_to_service="/srv") == []
+    assert told(tmp_path, text, meminfo, as_service=True, ReadWritePaths="/opt -/srv") == []
+    at_home = text.replace("/srv/in", "/home/alice/in")
+    [hidden] = told(tmp_path, at_home, meminfo, as_service=True, ReadWritePaths="/home")
+    assert hidden == "spool.inbox: /home/alice/in: /home is hidden from the service"
     assert told(tmp_path, text, meminfo) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        (
+            "metrics: {listen: 'localhost:9188'}\n",
+            "PrivateNetwork",
+            (
+                "metrics.listen: the service has no network; "
+                "'nstd install-service' and a restart gives it as much as that needs"
+            ),
+        ),
+        (
+            "engine: {device: 'gpu:0'}\n",
+            "PrivateDevices",
+            "engine.device: the service sees no GPU; 'nstd install-service' and a restart gives it one",
+        ),
+    ],
+)
+def test_service_is_told_what_its_sandbox_lacks(tmp_path, meminfo, text, name, message):
+    reachable = {"as_service": True, "ReadWritePaths": str(tmp_path)}
+    assert told(tmp_path, text + PRESET, meminfo, **reachable, **{name: "yes"}) == [message]
+    assert told(tmp_path, text + PRESET, meminfo, **reachable, **{name: "no"}) == []
+
+
+def test_only_root_can_tell_what_the_service_may_write(tmp_path, meminfo, monkeypatch):
+    monkeypatch.setattr("nstd.checkup.USER", "nstd")
+    assert told(tmp_path, PRESET, meminfo, as_service=True, ReadWritePaths=str(tmp_path)) == [
+        "whether the service can write its folders is known to root only: run it by sudo"
+    ]
+
+
+def test_unit_that_systemd_does_not_tell_of_is_no_mistake(tmp_path, meminfo):
+    def fail(_: tuple[str, ...]) -> str:
+        raise ConfigError("systemctl: cannot connect")
+
+    loaded = config(tmp_path, "metrics: {listen: 'localhost:9188'}\n" + PRESET)
+    found = list(warnings(loaded, Host(tmp_path, fail), as_service=True, meminfo=meminfo))
+    assert all("is read-only for the service" in one for one in found)
 
 
 def test_style_image_that_is_hidden_from_the_service_is_told(tmp_path, meminfo):
@@ -85,8 +148,7 @@ def test_style_image_that_is_hidden_from_the_service_is_told(tmp_path, meminfo):
     preset = loaded.presets["p"]
     style = preset.styles[0].model_copy(update={"image": Path("/home/alice/s.jpg")})
     hidden = loaded.model_copy(update={"presets": {"p": preset.model_copy(update={"styles": (style,)})}})
-    host = Host(tmp_path / "root", lambda _: str(tmp_path))
-    (tmp_path / "root/run/systemd/system").mkdir(parents=True)
+    host = Unit(tmp_path / "root", ReadWritePaths=str(tmp_path)).host
     assert list(warnings(hidden, host, as_service=True, meminfo=meminfo)) == [
         "presets.p: /home/alice/s.jpg: /home is hidden from the service"
     ]
@@ -97,15 +159,16 @@ def test_folders_that_cannot_be_written_are_told(tmp_path):
     shutil.copyfile(ASSETS / "styles/dots.jpg", tmp_path / "s.jpg")
     (tmp_path / "closed").mkdir()
     (tmp_path / "closed").chmod(0o555)
+    (tmp_path / "barred").mkdir(mode=0)
     metrics = "metrics: {textfile: closed/nstd.prom}\n"
-    (tmp_path / "config.yaml").write_text(f"spool: {{outbox: closed/out, state: closed/state}}\n{metrics}{PRESET}")
+    (tmp_path / "config.yaml").write_text(f"spool: {{outbox: closed/out, state: barred/nstd/state}}\n{metrics}{PRESET}")
     command = [*NSTD_WITHOUT_POWERS, "check"]
     checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     closed = tmp_path / "closed"
     user = Path("~").expanduser().owner() if os.geteuid() else "root"
     assert checked.stderr.splitlines() == [
         f"warning: spool.outbox: {closed} cannot be written by {user} to make {closed}/out",
-        f"warning: spool.state: {closed} cannot be written by {user} to make {closed}/state",
+        f"warning: spool.state: {tmp_path}/barred cannot be written by {user} to make {tmp_path}/barred/nstd/state",
         f"warning: metrics.textfile: {closed} cannot be written by {user}",
     ]
     assert checked.returncode == 0

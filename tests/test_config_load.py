@@ -269,6 +269,10 @@ def test_wrong_setting_of_a_preset_is_told_with_its_place(setting: str, message:
             [f"1:19: metrics.listen: {ADDRESS_RULE} (got '127.0.0.1')"],
         ),
         (
+            "metrics: {listen: '127.0.0..1:9188'}\npresets: {p: {styles: [a.png]}}",
+            [f"1:19: metrics.listen: {ADDRESS_RULE} (got '127.0.0..1:9188')"],
+        ),
+        (
             "metrics: {listen: 'localhost:0'}\npresets: {p: {styles: [a.png]}}",
             [f"1:19: metrics.listen: {ADDRESS_RULE} (got 'localhost:0')"],
         ),

@@ -311,7 +311,7 @@ def test_missing_weights_stop_the_daemon_with_the_command_to_run(world, monkeypa
     assert drop.exists()
 
 
-def test_damaged_weights_stop_the_daemon_and_keep_the_job(world, cache, monkeypatch, tmp_path):
+def test_damaged_weights_keep_the_job_until_they_are_mended(world, cache, monkeypatch, tmp_path):
     stored = tmp_path / "other/weights/vgg19.npz"
     stored.parent.mkdir(parents=True)
     shutil.copyfile(cache / "weights/vgg19.npz", stored)
@@ -320,9 +320,16 @@ def test_damaged_weights_stop_the_daemon_and_keep_the_job(world, cache, monkeypa
         file.write(b"damage")
     monkeypatch.setenv("NSTD_CACHE", str(tmp_path / "other"))
     world.drop("coffee.jpg", "quick")
-    status, message = world.start().wait()
+    status, message = world.start("--once").wait()
     assert status == 78
     assert message.startswith(f"vgg19 weights are damaged: {stored}: ")
     assert message.endswith("; run 'nstd weights pull'\n")
     [job] = (world.root / "state/queue/new").iterdir()
     assert json.loads((job / "job.json").read_text())["attempts"] == 0
+
+    daemon = world.start()
+    [trouble] = daemon.wait_for("trouble")
+    assert (trouble["subject"], trouble["reason"]) == ("painting", message.strip())
+    shutil.copyfile(cache / "weights/vgg19.npz", stored)
+    [finished] = daemon.wait_for("job_finished")
+    assert finished["photo"] == "coffee.jpg"

@@ -223,3 +223,31 @@ def test_every_metric_is_explained():
         suffix = "_total" if family.type == "counter" else ""
         labels[family.name + suffix] = ", ".join(name for name in family.samples[0].labels if name != "le")
     assert labels == explained
+
+
+def test_file_is_there_as_long_as_somebody_writes_it(world):
+    publish(world, textfile="one.prom")
+    daemon = world.start(nstd=COPYING_NSTD)
+    eventually((world.root / "one.prom").exists, "the file")
+    world.config.write_text(world.config.read_text().replace("one.prom", "two.prom"))
+    daemon.wait_for("config_reloaded")
+    eventually((world.root / "two.prom").exists, "the other file")
+    assert not (world.root / "one.prom").exists()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == (0, "")
+    assert not list(world.root.glob("*.prom*"))
+
+
+def test_metrics_in_trouble_do_not_end_a_run_that_ends_with_its_queue(world):
+    publish(world, textfile="missing/nstd.prom")
+    drop(world, "paint", "one.jpg")
+    assert world.start("--once", nstd=COPYING_NSTD).wait() == (0, "")
+    assert len(world.results("quick")) == 2
+
+
+def test_device_of_a_worker_that_is_no_more_is_forgotten():
+    metrics = Metrics()
+    metrics.stepped(CurrentJob(id="1", photo="cat.jpg", preset="swirls"), "cpu", 1)
+    metrics.worker_started()
+    metrics.stepped(CurrentJob(id="1", photo="cat.jpg", preset="swirls"), "gpu:0", 2)
+    assert [one.labels for one in exposed(metrics)["nstd_device_memory_bytes"].samples] == [{"device": "gpu:0"}]

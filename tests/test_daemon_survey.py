@@ -1,11 +1,11 @@
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from spool_world import NOW, World
+from spool_world import World
 
 from nstd.daemon.survey import Survey
-from nstd.spool.jobs import Wish, new_job_id, queued_at
+from nstd.job import Job
+from nstd.spool.jobs import Wish
 
 
 class Office:
@@ -58,17 +58,31 @@ def test_queue_that_cannot_be_read_leaves_the_last_count(world, office):
     assert office.waiting(1) == 1
 
 
-def test_oldest_job_that_waits_is_the_one_that_may_be_claimed(world, office):
-    jobs = sorted((world.taken_in(data=b"1"), world.taken_in(data=b"2")), key=lambda job: job.id)
-    assert office.survey.jobs().oldest_at == queued_at(jobs[0].id)
-    (world.folders.new / jobs[0].id / Wish.HELD).touch()
-    office.now += 1
-    assert office.survey.jobs().oldest_at == queued_at(jobs[1].id)
+def test_what_may_have_changed_is_counted_when_that_is_due(office):
+    assert office.waiting() == 0
+    assert office.survey.seconds_to_next() == float("inf")
+    assert office.waiting(0.25) == 0
+    assert office.survey.seconds_to_next() == 0.75
+    assert office.waiting(0.75) == 0
+    assert office.survey.seconds_to_next() == float("inf")
+
+
+def test_waiting_begins_with_the_last_change_of_a_jobs_standing(world, office):
+    def since() -> float:
+        office.now += 1
+        found = office.survey.jobs().waiting_since
+        return found.timestamp() if found else 0
+
+    def changed(job: Job) -> float:
+        return (world.folders.new / job.id).stat().st_ctime
+
+    first, second = world.taken_in(data=b"1"), world.taken_in(data=b"2")
+    assert since() == pytest.approx(min(changed(first), changed(second)), abs=1e-5)
+    held = world.folders.new / first.id / Wish.HELD
+    held.touch()
+    assert since() == pytest.approx(changed(second), abs=1e-5)
+    held.unlink()
+    assert since() == pytest.approx(min(changed(first), changed(second)), abs=1e-5)
     world.claim()
-    office.now += 1
-    assert office.survey.jobs().oldest_at is None
-
-
-def test_time_of_ingest_can_be_read_off_an_id():
-    moment = NOW + timedelta(microseconds=1)
-    assert queued_at(new_job_id(moment)) == moment
+    world.claim()
+    assert since() == 0

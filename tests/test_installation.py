@@ -12,7 +12,7 @@ from nstd import cli, installation
 from nstd.config.load import load_config
 from nstd.errors import ConfigError, NstdError
 from nstd.images.decode import decode_image
-from nstd.installation import CONFIG, Host, hidden_from_service, install, next_commands, uninstall, writable_for_service
+from nstd.installation import CONFIG, Host, hidden_from_service, install, next_commands, property_of_service, uninstall
 from nstd.preset import Network
 from nstd.weights.pull import Pulled
 from nstd.weights.store import Provenance, load_weights, save_weights
@@ -131,10 +131,37 @@ def test_gpu_is_given_where_there_is_one_and_taken_away_again(box):
     (box.root / "dev/nvidiactl").touch()
     box.install()
     assert box.overrides() == ["10-installation.conf", "20-gpu.conf"]
+    (box.root / "dev/nvidiactl").unlink()  # as while the driver is upgraded
+    box.install()
+    assert box.overrides() == ["10-installation.conf", "20-gpu.conf"]
     assert "remove /etc/systemd/system/nstd.service.d/20-gpu.conf" in box.install(gpu=False)
     assert box.overrides() == ["10-installation.conf"]
     box.install(gpu=True)
     assert box.overrides() == ["10-installation.conf", "20-gpu.conf"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "override"),
+    [("metrics: {listen: 'localhost:9188'}", "20-metrics.conf"), ("engine: {device: 'gpu:0'}", "20-gpu.conf")],
+)
+def test_service_is_given_what_its_config_needs(box, setting, override):
+    box.install()
+    config = box.root / "etc/nstd/config.yaml"
+    config.write_text(f"{setting}\npresets: {{p: {{styles: [styles/dots.jpg]}}}}\n")
+    box.install()
+    assert box.overrides() == ["10-installation.conf", override]
+    config.write_text("presets: {p: {styles: [styles/dots.jpg]}}\n")
+    box.install(gpu=False)
+    assert box.overrides() == ["10-installation.conf"]
+
+
+def test_damaged_weights_are_fetched_anew(box):
+    box.install()
+    weights = box.root / "var/cache/nstd/weights/vgg19.npz"
+    sound = weights.read_bytes()
+    weights.write_bytes(sound[:-1])
+    assert box.install()[-1] == "fetch the weights of vgg19 into /var/cache/nstd"
+    assert weights.read_bytes() == sound
 
 
 def test_weights_are_those_that_the_config_asks_for(box, monkeypatch):
@@ -242,13 +269,12 @@ def test_only_root_may_install(monkeypatch, capsys):
         installation.require_root()
 
 
-def test_what_the_service_may_see_and_write_is_known(box):
+def test_what_the_service_may_see_is_known(box):
     assert hidden_from_service(Path("/home/alice/style.jpg")) == Path("/home")
     assert hidden_from_service(Path("/srv/style.jpg")) is None
     box.answers["systemctl show --value --property=ReadWritePaths nstd.service"] = "/srv/in -/srv/out\n"
-    assert writable_for_service(box.host) == (Path("/srv/in"), Path("/srv/out"))
-    shutil.rmtree(box.root / "run/systemd")
-    assert writable_for_service(box.host) == ()
+    assert property_of_service(box.host, "ReadWritePaths") == "/srv/in -/srv/out"
+    assert property_of_service(Host(run=lambda _: Host().run(("false",))), "ReadWritePaths") == ""
 
 
 def analyse(box: Box, *arguments: str) -> subprocess.CompletedProcess[str]:

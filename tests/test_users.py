@@ -49,14 +49,19 @@ def test_exception_does_not_leave_root_without_its_rights():
 
 
 @needs_root
-@pytest.mark.parametrize(("owner", "becomes"), [(0, 0), (NOBODY.pw_uid, NOBODY.pw_uid), (54321, 54321)])
-def test_root_becomes_the_owner(tmp_path, owner, becomes):
-    os.chown(tmp_path, owner, owner)
+@pytest.mark.parametrize(
+    ("owner", "group", "becomes"),
+    [(0, 0, (0, 0)), (NOBODY.pw_uid, 0, (NOBODY.pw_uid, NOBODY.pw_gid)), (54321, 54322, (54321, 54322))],
+)
+def test_root_becomes_the_owner(tmp_path, owner, group, becomes):
+    os.chown(tmp_path, owner, group)
     code = "import os, sys, pathlib; from nstd.users import become_owner; become_owner(pathlib.Path(sys.argv[1]))"
     ids = "print(os.getuid(), os.geteuid(), os.getgid(), 0 in os.getgroups())"
     command = [sys.executable, "-c", f"{code}; {ids}", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str(becomes)] * 3 + [str(becomes == 0 and 0 in os.getgroups())]
+    user, effective_user, became_group, is_in_roots_group = done.stdout.split()
+    assert (int(user), int(effective_user), int(became_group)) == (becomes[0], *becomes)
+    assert is_in_roots_group == str(owner == 0 and 0 in os.getgroups())
 
 
 def test_missing_folder_has_no_owner_to_become(tmp_path):

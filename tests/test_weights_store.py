@@ -221,10 +221,9 @@ def test_the_store_needs_no_network_code() -> None:
 @pytest.mark.parametrize(
     ("environ", "command"),
     [
-        ({"NSTD_CACHE": "/var/cache/nstd"}, "nstd weights pull"),
-        ({"XDG_CACHE_HOME": "/var/cache"}, "nstd weights pull"),
-        ({"CACHE_DIRECTORY": "/var/cache/nstd"}, "NSTD_CACHE=/var/cache/nstd nstd weights pull"),
-        ({}, "NSTD_CACHE=/var/cache/nstd nstd weights pull"),
+        ({"NSTD_CACHE": "/srv/nstd"}, "nstd weights pull"),
+        ({"XDG_CACHE_HOME": "/srv"}, "nstd weights pull"),
+        ({}, "NSTD_CACHE=/srv/nstd nstd weights pull"),
     ],
 )
 def test_command_names_the_folder_where_it_is_not_the_persons_own(environ, command, monkeypatch):
@@ -232,5 +231,11 @@ def test_command_names_the_folder_where_it_is_not_the_persons_own(environ, comma
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    assert pull_command(Network.VGG19, Path("/var/cache/nstd")) == command
-    assert pull_command(Network.VGG16, Path("/var/cache/nstd")) == f"{command} --network vgg16"
+    assert pull_command(Network.VGG19, Path("/srv/nstd")) == command
+    assert pull_command(Network.VGG16, Path("/srv/nstd")) == f"{command} --network vgg16"
+
+
+def test_service_has_its_weights_fetched_by_its_installation(monkeypatch):
+    monkeypatch.setenv("CACHE_DIRECTORY", "/var/cache/nstd")
+    for network in Network:
+        assert pull_command(network, cache_folder(os.environ)) == "sudo nstd install-service"

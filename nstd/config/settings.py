@@ -105,13 +105,14 @@ class EngineSettings(Record):
     gpu_memory_gib: NonNegativeFloat = 0
 
 
-_LISTEN: Final = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})$"
+_HOST: Final = r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*|\[[0-9A-Fa-f:.]+\]"
+_LISTEN: Final = f"^(?:{_HOST}):([0-9]{{1,5}})$"
 _LARGEST_PORT: Final = 65535
 
 
 def _is_address(text: str) -> str:
     match = re.fullmatch(_LISTEN, text)
-    if not match or not 0 < int(match[2]) <= _LARGEST_PORT:
+    if not match or not 0 < int(match[1]) <= _LARGEST_PORT:
         msg = "must be an address and a port from 1 to 65535, such as 127.0.0.1:9188 or [::1]:9188"
         raise ValueError(msg)
     return text

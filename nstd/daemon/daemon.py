@@ -83,6 +83,7 @@ class Daemon:
         self._parts, self._jobs = (
             Delays(clock, now, strict=once, first_pause_seconds=first_pause_seconds) for _ in range(2)
         )
+        self._tellings = Delays(clock, now, first_pause_seconds=first_pause_seconds)
         self._metrics = Metrics(clock=clock, now=now)
         self._metrics.expect(config.presets)
         self._exposition = Exposition(config.metrics, self._metrics.registry, clock)
@@ -119,7 +120,8 @@ class Daemon:
         Raises:
             SpoolLockedError: another daemon works on this spool.
             SpoolError: the spool cannot be used at all; with `once`, also any later trouble.
-            ConfigError: the network's weights are missing or damaged, or there is no such device.
+            ConfigError: the network's weights are missing; with `once`, also if they are damaged, or if there is no
+                such device.
         """
         config = self._live.config
         find_weights(config.engine.network, self._cache)
@@ -294,7 +296,8 @@ class Daemon:
             self._housekeeper.seconds_to_next(),
             self._seconds_of_trouble(),
             self._easel.seconds_to_next(),
-            self._parts.seconds_left(Part.METRICS) or self._exposition.seconds_to_next(),
+            self._tellings.seconds_left(Part.METRICS) or self._exposition.seconds_to_next(),
+            self._survey.seconds_to_next(),
             self._manager.seconds_to_beat(),
             self._live.seconds_to_next(),
             max(0.0, self._mend_due - self._clock()),
@@ -313,7 +316,7 @@ class Daemon:
             state=state,
             started_at=self._started_at,
             config_error=self._live.error,
-            troubles=self._parts.lasting,
+            troubles=(*self._parts.lasting, *self._tellings.lasting),
             deferred=self._jobs.told,
             job=self._easel.current,
             ignored=self._intake.notices,
@@ -324,7 +327,7 @@ class Daemon:
         if not self._live.is_reloading:
             self._manager.reloaded()
         self._metrics.show(status, jobs, has_worker=self._easel.worker is not None)
-        self._parts.attempt(Part.METRICS, self._exposition.publish)
+        self._tellings.attempt(Part.METRICS, self._exposition.publish)
         self._parts.attempt(Part.STATUS, lambda: self._reporter.report(status))
 
     @contextlib.contextmanager

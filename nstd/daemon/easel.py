@@ -222,6 +222,7 @@ class Easel:
                 raise SpoolError(msg)
             case _ if claimed := self._release():
                 self._conclude(claimed, event)
+                self._idle_since = self._clock()
 
     def _step(self, event: Stepped) -> None:
         if self.current:

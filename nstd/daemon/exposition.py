@@ -1,5 +1,6 @@
 """Where the metrics can be read: in a file for node_exporter's textfile collector, by HTTP, or both."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
 from nstd.config.settings import MetricsSettings
-from nstd.spool.durable import replace, trouble
+from nstd.spool.durable import remove_replaced, replace, trouble
 
 if TYPE_CHECKING:
     from threading import Thread
@@ -33,10 +34,13 @@ class Exposition:
         self._clock = clock
         self._server: tuple[WSGIServer, Thread] | None = None
         self._served: str | None = None
-        self.use(settings)
+        self._settings = settings
+        self._file_due = clock()
 
     def use(self, settings: MetricsSettings) -> None:
         """Publish by these settings from now on."""
+        if self._settings.textfile != settings.textfile:
+            self._remove_file()
         self._settings = settings
         self._file_due = self._clock()
 
@@ -58,7 +62,8 @@ class Exposition:
         return max(0.0, self._file_due - self._clock()) if self._settings.textfile else float("inf")
 
     def close(self) -> None:
-        """Publish no more."""
+        """Publish no more: what nobody writes any more tells nothing but lies."""
+        self._remove_file()
         self._serve(None)
 
     def _write(self, path: Path | None) -> None:
@@ -66,6 +71,11 @@ class Exposition:
             with trouble("write the metrics"):
                 replace(path, generate_latest(self._registry))
         self._file_due = self._clock() + _SECONDS_BETWEEN_FILES
+
+    def _remove_file(self) -> None:
+        if self._settings.textfile:
+            with contextlib.suppress(OSError):
+                remove_replaced(self._settings.textfile)
 
     def _serve(self, address: str | None) -> None:
         if self._server:

@@ -47,7 +47,7 @@ class Metrics:
     ) -> None:
         self._clock = clock
         self._now = now
-        self._oldest_at: datetime | None = None
+        self._waiting_since: datetime | None = None
         self._first_step: tuple[str, int, float] | None = None
         self.registry = CollectorRegistry()
         self._jobs = self._counter("jobs", "Jobs that came to their end.", "preset", "outcome")
@@ -59,12 +59,14 @@ class Metrics:
             registry=self.registry,
         )
         self._queue = self._gauge("queue_jobs", "Jobs by their state.", "state")
-        age = self._gauge("queue_oldest_waiting_age_seconds", "Age of the oldest job that waits; 0 if none does.")
-        age.set_function(self._oldest_age)
+        wait = self._gauge(
+            "queue_oldest_waiting_age_seconds", "How long a job has been waiting, at most; 0 if none waits."
+        )
+        wait.set_function(self._longest_wait)
         self._steps = self._counter("steps", "Evaluations of loss and gradient.", "preset")
         self._pace = self._gauge("steps_per_second", "Evaluations a second of the running job; 0 without one.")
         self._memory = self._gauge(
-            "device_memory_bytes", "Memory that the worker holds: of the GPU, or of a machine without one.", "device"
+            "device_memory_bytes", "Memory in use: by a GPU's tensors, or by the worker without a GPU.", "device"
         )
         self._last_success = self._gauge(
             "last_success_timestamp_seconds", "When the last picture was published; 0 if none is known."
@@ -103,6 +105,7 @@ class Metrics:
     def worker_started(self) -> None:
         """Count a new worker."""
         self._worker_starts.inc()
+        self._memory.clear()
 
     def stepped(self, job: CurrentJob, device: str, memory_bytes: int) -> None:
         """Count an evaluation.
@@ -125,7 +128,7 @@ class Metrics:
         """Take over what the daemon tells about itself."""
         for state, count in jobs.counts:
             self._queue.labels(state).set(count)
-        self._oldest_at = jobs.oldest_at
+        self._waiting_since = jobs.waiting_since
         self._worker.set(has_worker)
         self._config.set(status.config_error is None)
         self._troubles.set(len(status.troubles))
@@ -136,8 +139,9 @@ class Metrics:
         if not has_worker:
             self._memory.clear()
 
-    def _oldest_age(self) -> float:
-        return max(0.0, (self._now() - self._oldest_at).total_seconds()) if self._oldest_at else 0.0
+    def _longest_wait(self) -> float:
+        since = self._waiting_since  # whoever reads the metrics does so in another thread
+        return max(0.0, (self._now() - since).total_seconds()) if since else 0.0
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(f"nstd_{name}", about, labels, registry=self.registry)

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from nstd.errors import SpoolError
-from nstd.spool.jobs import queued_at
 from nstd.spool.queue import Counts, Queue
 
 _SECONDS_BETWEEN: Final = 1.0
@@ -20,11 +19,11 @@ class Jobs(NamedTuple):
 
     Attributes:
         counts: by state.
-        oldest_at: when the oldest job that waits came into the queue; None if none does.
+        waiting_since: when the job that waits for longest began to; None if none does.
     """
 
     counts: Counts
-    oldest_at: datetime | None
+    waiting_since: datetime | None
 
 
 class Survey:
@@ -39,18 +38,20 @@ class Survey:
         self._queue = queue
         self._clock = clock
         self._due = clock()
+        self._is_behind = False
         self._jobs = Jobs(Counts(waiting=0, held=0, arriving=0, running=0, failed=0), None)
 
     def jobs(self) -> Jobs:
         """Return the latest count; never raises: where the queue cannot be read, the last one stands."""
         began = self._clock()
-        if began >= self._due:
+        self._is_behind = began < self._due
+        if not self._is_behind:
             with contextlib.suppress(SpoolError):
-                self._jobs = self._count()
+                self._jobs = Jobs(self._queue.counts(), self._queue.waiting_since())
             ended = self._clock()
             self._due = ended + max(_SECONDS_BETWEEN, _LEAST_REST * (ended - began))
         return self._jobs
 
-    def _count(self) -> Jobs:
-        oldest = self._queue.next()
-        return Jobs(self._queue.counts(), queued_at(oldest.id) if oldest else None)
+    def seconds_to_next(self) -> float:
+        """Say when to count what may have changed since the last count; infinite if nobody has asked since."""
+        return max(0.0, self._due - self._clock()) if self._is_behind else float("inf")

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from nstd.daemon.status import Delay
-from nstd.errors import SpoolError
+from nstd.errors import ConfigError, SpoolError
 from nstd.spool.jobs import timestamp
 
 FIRST_PAUSE_SECONDS: Final = 1.0
@@ -100,17 +100,18 @@ class Delays:
 
     @contextmanager
     def guarding(self, subject: str) -> Iterator[None]:
-        """Let the machine's trouble pause the block's work instead of ending it.
+        """Let the machine's trouble, or what the operator must mend, pause the block's work instead of ending it.
 
         Raises:
             SpoolError: the block raised it, and this is strict.
+            ConfigError: as above.
         """
         try:
             yield
-        except SpoolError as error:
+        except (SpoolError, ConfigError) as error:
             self.strike(subject, error)
 
-    def strike(self, subject: str, error: SpoolError, about: str = "") -> None:
+    def strike(self, subject: str, error: SpoolError | ConfigError, about: str = "") -> None:
         """Begin or prolong the pause of a subject.
 
         Args:
@@ -120,6 +121,7 @@ class Delays:
 
         Raises:
             SpoolError: the same error, if this is strict.
+            ConfigError: as above.
         """
         if self._strict:
             raise error

@@ -24,7 +24,6 @@ LOG_FILE: Final = "log.json"
 REASON_FILE: Final = "reason.json"
 CHECKPOINT_FILE: Final = "checkpoint"
 _JOB_ID: Final = re.compile(r"[0-9TZ.]+-[0-9a-f]+")
-_ID_TIME: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
 class Mark(StrEnum):
@@ -159,12 +158,7 @@ def jobs_in(folder: Path) -> Iterator[JobFolder]:
 
 def new_job_id(now: datetime) -> str:
     """Make an id that sorts by time, such as `20261123T041500.123456Z-1f2e3d`."""
-    return f"{now.astimezone(UTC):{_ID_TIME}}-{secrets.token_hex(3)}"
-
-
-def queued_at(job_id: str) -> datetime:
-    """Read the time of ingest off a job's id."""
-    return datetime.strptime(job_id.partition("-")[0], _ID_TIME).replace(tzinfo=UTC)
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
 
 
 def timestamp(now: datetime) -> str:

