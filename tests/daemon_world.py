@@ -102,6 +102,12 @@ class World:
         shutil.copyfile(ASSETS / "photos" / photo, place)
         return place
 
+    def drop_text(self, text: str, name: str, preset: str = "quick") -> None:
+        """Put a text into the inbox as a photo: its first word says what the copying worker does."""
+        place = self.inbox / preset / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
     def status(self) -> SpoolStatus:
         config = load_spool(self.config)
         return read_status(Folders.of(config.spool), config)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,7 @@ echo $$ > "$group/cgroup.procs"
 shift
 exec unshare --mount --pid --cgroup --fork --kill-child=KILL --mount-proc --propagation private "$@"
 """
-# Without its own filter nspawn lets no service refuse a device.
-_INNER = """
+_MOUNT = """
 set -eu
 umount --recursive /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -51,6 +51,9 @@ mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
 mkdir -p "$1/root/opt/python" "$1/root/opt/libraries" "$1/root/opt/source" "$1/root/opt/cache"
 rm -rf "$1/root/opt/nstd" "$1/root/var/lib/nstd" "$1/root/var/cache/nstd" "$1/root/etc/nstd"
+"""
+# Without its own filter nspawn lets no service refuse a device.
+_BOOT = """
 exec systemd-nspawn --directory="$1/root" --bind-ro="$2:/opt/python" --bind-ro="$3:/opt/libraries" \
     --bind-ro="$4:/opt/source" --bind-ro="$5:/opt/cache" --private-network --register=no --keep-unit \
     --console=read-only --system-call-filter=bpf --boot -- --unit=basic.target
@@ -75,7 +78,30 @@ def _missing() -> str:
         return f"needs {', '.join(lacking)}"
     if os.geteuid():
         return "needs root, to boot a systemd"
-    return "" if _control_groups() else "needs cgroup2"
+    if not _control_groups():
+        return "needs cgroup2, to boot a systemd"
+    with tempfile.TemporaryDirectory() as place:
+        trial = subprocess.Popen(_alone(_MOUNT, place), stderr=subprocess.PIPE, text=True)
+        _, trouble = trial.communicate()
+        _remove_group(trial.pid)
+    return f"needs namespaces, control groups and overlays, to boot a systemd: {trouble}" if trial.returncode else ""
+
+
+def _alone(script: str, *arguments: str) -> list[str]:
+    """Return the command that runs a script in namespaces and a control group of its own."""
+    return ["sh", "-c", _OUTER, "sh", str(_control_groups()), "sh", "-c", script, "sh", *arguments]
+
+
+def _remove_group(pid: int) -> None:
+    """Remove the control group of a process that was started alone, and has ended."""
+    for folder, *_ in os.walk(_control_groups() / f"nstd-test-{pid}", topdown=False):
+        eventually(lambda folder=folder: _is_removed(folder), f"the end of {folder}")
+
+
+def _is_removed(folder: str) -> bool:
+    with contextlib.suppress(OSError):  # the kernel takes its time to count its last process out
+        Path(folder).rmdir()
+    return not Path(folder).exists()
 
 
 def _control_groups() -> Path | None:
@@ -86,7 +112,8 @@ def _control_groups() -> Path | None:
     return None
 
 
-needs_systemd = pytest.mark.skipif(bool(_missing()), reason=_missing())
+_REASON = _missing()
+needs_systemd = pytest.mark.skipif(bool(_REASON), reason=_REASON)
 
 
 class Machine:
@@ -100,10 +127,9 @@ class Machine:
     def __init__(self, place: Path, cache: Path) -> None:
         place.mkdir()
         binds = (sys.base_prefix, sysconfig.get_path("purelib"), str(ROOT), str(cache))
-        inner = ("sh", "-c", _INNER, "sh", str(place), *binds)
-        outer = ("sh", "-c", _OUTER, "sh", str(_control_groups()), *inner)
+        command = _alone(_MOUNT + _BOOT, str(place), *binds)
         with place.with_name("console").open("wb") as console:
-            self._process = subprocess.Popen(outer, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
         self._console = place.with_name("console")
         try:
             self._pid = eventually(self._find_systemd, "the machine's systemd")
@@ -167,15 +193,6 @@ class Machine:
     def results(self, preset: str) -> list[str]:
         return sorted(path.name for path in (self.root / "var/lib/nstd/outbox" / preset).glob("*.png"))
 
-    def pid_outside(self, pid: int) -> int:
-        """Return the process id by which this machine knows one of the container's."""
-        for path in Path("/proc").glob("[0-9]*/status"):
-            with contextlib.suppress(OSError):
-                numbers = next(line for line in path.read_text().splitlines() if line.startswith("NSpid:")).split()[1:]
-                if int(numbers[-1]) == pid and len(numbers) >= len(self._numbers()):
-                    return int(numbers[0])
-        raise LookupError(pid)
-
     def console(self) -> str:
         return self._console.read_text(errors="replace")
 
@@ -183,23 +200,11 @@ class Machine:
         """End it; the group's processes go with their first."""
         self._process.kill()
         self._process.wait()
-        group = _control_groups() / f"nstd-test-{self._process.pid}"
-        for folder, *_ in os.walk(group, topdown=False):
-            eventually(lambda folder=folder: _is_removed(folder), f"the end of {folder}")
-
-    def _numbers(self) -> list[str]:
-        status = Path(f"/proc/{self._pid}/status").read_text()
-        return next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
+        _remove_group(self._process.pid)
 
     def _find_systemd(self) -> int | None:
         assert self._process.poll() is None, self.console()
         return next((pid for pid in _descendants(self._process.pid) if _name(pid) == "systemd"), None)
-
-
-def _is_removed(folder: str) -> bool:
-    with contextlib.suppress(OSError):  # the kernel takes its time to count its last process out
-        Path(folder).rmdir()
-    return not Path(folder).exists()
 
 
 def _descendants(pid: int) -> Iterator[int]:

@@ -19,9 +19,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def paint(world: World, daemon: RunningDaemon, count: int) -> None:
-    place = world.inbox / "quick" / f"{count}.jpg"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(f"paint {count}")
+    world.drop_text(f"paint {count}", f"{count}.jpg")
     daemon.wait_for("job_finished", count)
 
 

@@ -38,12 +38,6 @@ def publish(world: World, **metrics: str) -> None:
     world.config.write_text(f"{world.config.read_text()}metrics: {metrics}\n")
 
 
-def drop(world: World, word: str, name: str) -> None:
-    place = world.inbox / "quick" / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(word)
-
-
 def parsed(text: str) -> dict[str, Metric]:
     """Read the exposition as Prometheus does: one family a name, each with its type and its help."""
     families = list(text_string_to_metric_families(text))
@@ -129,13 +123,13 @@ def test_file_tells_of_jobs_by_preset_and_outcome_and_never_names_a_photo(world)
     publish(world, textfile="nstd.prom")
     (world.root / "nstd.prom").write_text("# HELP what was here before\n")
     for word, name in (("paint", "one.jpg"), ("paint", "two.jpg"), ("text", "three.jpg")):
-        drop(world, word, name)
+        world.drop_text(word, name)
     daemon = world.start(nstd=COPYING_NSTD)
     daemon.wait_for("job_finished", 2)
     daemon.wait_for("job_failed")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == (0, "")
-    drop(world, "slow", "four.jpg")
+    world.drop_text("slow", "four.jpg")
     again = world.start(nstd=COPYING_NSTD)
     again.wait_for("job_started")
 
@@ -169,7 +163,7 @@ def test_metrics_are_served_where_it_is_asked_for_and_nowhere_else(world):
     port = free_port()
     publish(world, listen=f"127.0.0.1:{port}")
     for word, name in (("paint", "one.jpg"), ("paint", "two.jpg"), ("text", "three.jpg")):
-        drop(world, word, name)
+        world.drop_text(word, name)
     daemon = world.start(nstd=COPYING_NSTD)
     daemon.wait_for("job_finished", 2)
     daemon.wait_for("job_failed")
@@ -200,7 +194,7 @@ def test_trouble_with_the_metrics_keeps_no_photo_waiting(world):
         other.listen()
         port = other.getsockname()[1]
         publish(world, listen=f"127.0.0.1:{port}", textfile="missing/nstd.prom")
-        drop(world, "paint", "one.jpg")
+        world.drop_text("paint", "one.jpg")
         daemon = world.start(nstd=COPYING_NSTD)
         daemon.wait_for("job_finished")
         [trouble] = [one for one in daemon.wait_for("trouble") if one["subject"] == "metrics"]
@@ -240,7 +234,7 @@ def test_file_is_there_as_long_as_somebody_writes_it(world):
 
 def test_metrics_in_trouble_do_not_end_a_run_that_ends_with_its_queue(world):
     publish(world, textfile="missing/nstd.prom")
-    drop(world, "paint", "one.jpg")
+    world.drop_text("paint", "one.jpg")
     assert world.start("--once", nstd=COPYING_NSTD).wait() == (0, "")
     assert len(world.results("quick")) == 2
 

@@ -62,12 +62,6 @@ def world(tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -
     world.close()
 
 
-def drop(world: World, word: str, name: str) -> None:
-    place = world.inbox / "quick" / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(word)
-
-
 class Watched:
     """A manager with a watchdog of three seconds, which wants a beat every second."""
 
@@ -180,8 +174,8 @@ def test_service_manager_that_is_gone_does_no_harm(tmp_path, monkeypatch):
 
 
 def test_daemon_is_ready_after_the_recovery_and_tells_what_it_does(world, listener):
-    drop(world, "slow", "cat.jpg")
-    drop(world, "slow", "dog.jpg")
+    world.drop_text("slow", "cat.jpg")
+    world.drop_text("slow", "dog.jpg")
     daemon = world.start(nstd=COPYING_NSTD)
     assert listener.wait_for("READY=1") == ["STATUS=starting", "READY=1"]
     said = listener.wait_for("STATUS=painting ")[-1]

@@ -21,15 +21,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.close()
 
 
-def drop(world: World, word: str, name: str) -> None:
-    place = world.inbox / "quick" / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(word)
-
-
 def running(world: World, photo: str = "slow.jpg") -> tuple[RunningDaemon, str]:
     """Start a daemon whose worker paints a photo without end; return the job's id."""
-    drop(world, "slow", photo)
+    world.drop_text("slow", photo)
     daemon = world.start(nstd=COPYING_NSTD)
     [started] = daemon.wait_for("job_started")
     return daemon, started["job"]
@@ -43,7 +37,7 @@ def told(world: World, *arguments: str) -> str:
 
 def test_a_running_job_is_held_and_the_next_one_begins(world):
     daemon, job = running(world)
-    drop(world, "next", "next.jpg")
+    world.drop_text("next", "next.jpg")
     assert told(world, "hold", job) == f"{job}: slow.jpg as quick is held\n"
     daemon.wait_for("job_given_back")
     [finished] = daemon.wait_for("job_finished")
@@ -73,7 +67,7 @@ def test_a_running_job_is_cancelled(world):
 
 def test_a_waiting_job_is_cancelled_at_once_while_another_is_painted(world):
     daemon, _ = running(world)
-    drop(world, "next", "next.jpg")
+    world.drop_text("next", "next.jpg")
     daemon.wait_for("job_queued", 2)
     [waiting] = world.status().next
     told(world, "cancel", waiting.id)
@@ -92,7 +86,7 @@ def test_a_job_whose_worker_dies_is_cancelled_all_the_same(world):
 
 
 def test_a_cancelled_job_is_no_failure_of_a_run(world):
-    drop(world, "slow", "slow.jpg")
+    world.drop_text("slow", "slow.jpg")
     daemon = world.start("--once", nstd=COPYING_NSTD)
     [started] = daemon.wait_for("job_started")
     told(world, "cancel", started["job"])
@@ -100,7 +94,7 @@ def test_a_cancelled_job_is_no_failure_of_a_run(world):
 
 
 def test_a_held_job_does_not_keep_a_run_from_its_end(world):
-    drop(world, "slow", "slow.jpg")
+    world.drop_text("slow", "slow.jpg")
     daemon = world.start("--once", nstd=COPYING_NSTD)
     [started] = daemon.wait_for("job_started")
     told(world, "hold", started["job"])
@@ -110,7 +104,7 @@ def test_a_held_job_does_not_keep_a_run_from_its_end(world):
 
 def test_without_a_daemon_wishes_are_fulfilled_at_once(world):
     daemon, first = running(world)
-    drop(world, "next", "next.jpg")
+    world.drop_text("next", "next.jpg")
     daemon.wait_for("job_queued", 2)
     daemon.signal(signal.SIGTERM)
     daemon.wait()
@@ -142,7 +136,7 @@ def test_what_cannot_be_done_is_told_and_the_rest_is_done(world):
 
 def test_a_second_signal_does_not_wait_for_the_step(world, tmp_path):
     """The worker hears nothing, and the first signal waits for it."""
-    drop(world, f"deaf {tmp_path / 'never'}", "deaf.jpg")
+    world.drop_text(f"deaf {tmp_path / 'never'}", "deaf.jpg")
     daemon = world.start(nstd=COPYING_NSTD)
     daemon.wait_for("job_started")
     daemon.signal(signal.SIGTERM)

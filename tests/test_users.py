@@ -73,8 +73,7 @@ def test_missing_folder_has_no_owner_to_become(tmp_path):
 @needs_root
 def test_job_that_root_puts_back_belongs_to_the_spools_owner(tmp_path):
     world = World(tmp_path / "world")
-    (world.inbox / "quick").mkdir(parents=True)
-    (world.inbox / "quick/one.jpg").write_text("text")
+    world.drop_text("text", "one.jpg")
     world.start("--once", nstd=COPYING_NSTD).wait()
     [job] = world.failed.glob("*/reason.json")
     for path in (world.root, *world.root.rglob("*")):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
 from nstd.config.settings import MetricsSettings
+from nstd.errors import SpoolError
 from nstd.spool.durable import remove_replaced, replace, trouble
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ class Exposition:
         self._server = self._served = None
         if address:
             host, _, port = address.rpartition(":")
-            with trouble(f"serve the metrics at {address}"):
-                self._server = start_http_server(int(port), host.strip("[]"), self._registry)
+            try:
+                with trouble(f"serve the metrics at {address}"):
+                    self._server = start_http_server(int(port), host.strip("[]"), self._registry)
+            except RuntimeError as error:  # the system gives no thread
+                msg = f"cannot serve the metrics at {address}: {error}"
+                raise SpoolError(msg) from error
             self._served = address
