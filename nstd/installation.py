@@ -9,18 +9,17 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from pwd import struct_passwd
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from nstd.config.load import load_config
 from nstd.config.settings import Config
 from nstd.errors import ConfigError, NstdError, WeightsError
 from nstd.preset import Network
-from nstd.starter import create_project
+from nstd.starter import create_project, writing
 from nstd.users import acting_as, user_named
 from nstd.weights.fetch import Progress, no_progress
 from nstd.weights.pull import pull_weights
-from nstd.weights.store import SERVICE_CACHE, Weights, cache_folder, load_weights, save_weights
+from nstd.weights.store import SERVICE_CACHE, cache_folder, load_weights, save_weights
 
 SERVICE: Final = "nstd.service"
 USER: Final = "nstd"
@@ -234,14 +233,19 @@ def _write(host: Host, path: Path, text: str) -> Step:
         return Step(f"keep {path}")
 
     def write() -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text)
+        with writing(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
 
     return Step(f"write {path}", write)
 
 
 def _remove(host: Host, path: Path) -> Step:
-    return Step(f"remove {path}", host.path(path).unlink)
+    def remove() -> None:
+        with writing(host.path(path)):
+            host.path(path).unlink()
+
+    return Step(f"remove {path}", remove)
 
 
 def _call(host: Host, *command: str) -> Step:
@@ -262,20 +266,12 @@ def _fetch_weights(host: Host, progress: Progress) -> Step:
         return Step(f"keep the weights of {network} in {SERVICE_CACHE}")
 
     def fetch() -> None:
-        weights = _own_weights(network, progress)
+        weights = pull_weights(network, cache_folder(os.environ), progress=progress).weights
         # The folder is the service's: as root we would follow whatever link lies there.
         with acting_as(user_named(USER)):
             save_weights(weights.arrays, weights.provenance, cache)
 
     return Step(f"fetch the weights of {network} into {SERVICE_CACHE}", fetch)
-
-
-def _own_weights(network: Network, progress: Progress) -> Weights:
-    """Return the weights that whoever installs has already; else fetch them."""
-    with suppress(WeightsError):
-        return load_weights(network, cache_folder(os.environ))
-    with TemporaryDirectory() as folder:
-        return pull_weights(network, Path(folder), progress=progress).weights
 
 
 def _config(host: Host) -> Config | None:

@@ -18,6 +18,23 @@ _SCHEMA_NAME: Final = "config.schema.json"
 _SPOOL_FOLDER: Final = re.compile(r"^(  (?:inbox|outbox|originals|failed|state): )(\w+)$", re.MULTILINE)
 
 
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn the machine's errors into ConfigError.
+
+    Args:
+        place: what is written, where the machine does not name it.
+
+    Raises:
+        ConfigError: the block raised an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        msg = f"{error.filename or place}: cannot be written: {error.strerror}"
+        raise ConfigError(msg) from error
+
+
 def create_project(folder: Path, example: str = "config.example.yaml", *, spool: Path | None = None) -> Path:
     """Write a config, its schema for editors, and the style images that it names.
 
@@ -33,7 +50,7 @@ def create_project(folder: Path, example: str = "config.example.yaml", *, spool:
         ConfigError: there is a config already, or the folder cannot be written.
     """
     config = folder / CONFIG_NAME
-    with _writing(folder):
+    with writing(folder):
         if config.exists():
             msg = f"{config}: exists already; nothing was changed"
             raise ConfigError(msg)
@@ -55,7 +72,7 @@ def create_demo(folder: Path) -> Path:
         ConfigError: the folder cannot be written.
     """
     config = folder / CONFIG_NAME
-    with _writing(folder):
+    with writing(folder):
         if not config.exists():
             create_project(folder, "demo.yaml")
         (folder / "inbox").mkdir(exist_ok=True)
@@ -74,12 +91,3 @@ def _copy_missing(source: Path, destination: Path) -> None:
     for file in source.iterdir():
         if not (destination / file.name).exists():
             shutil.copyfile(file, destination / file.name)
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        msg = f"{error.filename or folder}: cannot be written: {error.strerror}"
-        raise ConfigError(msg) from error

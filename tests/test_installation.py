@@ -227,6 +227,19 @@ def test_nstd_that_the_service_cannot_read_is_told_before_anything_is_done(tmp_p
     assert not (tmp_path / "root").exists()
 
 
+def test_folder_that_cannot_be_written_is_named(box):
+    (box.root / "etc").mkdir()
+    (box.root / "etc/sysusers.d").touch()
+    with pytest.raises(
+        ConfigError, match=r"/etc/sysusers\.d(/nstd\.conf)?: cannot be written: (Not a directory|File exists)$"
+    ):
+        box.install()
+    (box.root / UNITS / "nstd.service").unlink()
+    (box.root / UNITS / "nstd.service").mkdir()
+    with pytest.raises(ConfigError, match=r"/nstd\.service: cannot be written: Is a directory$"):
+        box.uninstall()
+
+
 def test_this_nstds_places_are_found():
     places = Host().places
     assert Path(sys.prefix) in places
