@@ -128,8 +128,9 @@ def run(
     """Watch the inbox and paint whatever is dropped there, until stopped."""
     from nstd.config.load import find_config
 
-    _become_service(find_config(config))
-    path, settings = _load(config)
+    path = find_config(config)
+    _become_service(path)
+    _, settings = _load(path)
     _run(path, settings, once=once, verbose=verbose)
 
 
@@ -269,7 +270,8 @@ def install_service(
         bool, typer.Option("--uninstall", help="Stop and remove the service; config, photos and pictures stay.")
     ] = False,
     gpu: Annotated[
-        bool | None, typer.Option("--gpu/--no-gpu", help="Let it use a GPU. Default: if there is one now.")
+        bool | None,
+        typer.Option("--gpu/--no-gpu", help="Let it use a GPU. Default: if there is one."),
     ] = None,
 ) -> None:
     """Install nstd as a service of systemd, for the whole machine; to be repeated after an upgrade."""
@@ -332,7 +334,8 @@ def _become_service(path: Path) -> None:
 
     if (user := service_user(path)) and not os.geteuid():
         become(user)
-        os.environ["NSTD_CACHE"] = str(SERVICE_CACHE)
+        os.umask(0o022)
+        os.environ |= {"NSTD_CACHE": str(SERVICE_CACHE), "HOME": user.pw_dir}
 
 
 def _folders(config: Path | None) -> "Folders":

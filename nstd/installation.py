@@ -39,6 +39,7 @@ _OURS: Final = (_UNITS / SERVICE, _INSTALLATION, _RELOAD, _GPU, _METRICS, _SYSUS
 _HIDDEN: Final = (Path("/home"), Path("/root"), Path("/run/user"))
 """What `ProtectHome` hides from the service."""
 _NVIDIA: Final = Path("/dev/nvidiactl")
+_OLDEST_SYSTEMD: Final = 251
 _NOTIFY_RELOAD_SINCE: Final = 253
 _EVERYBODY_MAY_ENTER: Final = 0o005
 
@@ -118,6 +119,7 @@ def install(host: Host, *, gpu: bool | None = None, progress: Progress = no_prog
         ConfigError: the service could not run this nstd; nothing was done yet.
     """
     _check_visible(host)
+    _check_version(host)
     wanted = dict(_files(host, gpu=_wants_gpu(host) if gpu is None else gpu))
     for path, text in wanted.items():
         yield _write(host, path, text)
@@ -172,6 +174,12 @@ def _check_visible(host: Host) -> None:
             raise ConfigError(msg)
 
 
+def _check_version(host: Host) -> None:
+    if (version := _version(host)) < _OLDEST_SYSTEMD:
+        msg = f"systemd {version} is too old for nstd's service: it needs {_OLDEST_SYSTEMD} or newer"
+        raise ConfigError(msg)
+
+
 def _is_open(folder: Path) -> bool:
     return folder.stat().st_mode & _EVERYBODY_MAY_ENTER == _EVERYBODY_MAY_ENTER
 
@@ -183,7 +191,8 @@ def _files(host: Host, *, gpu: bool) -> Iterator[tuple[Path, str]]:
         yield _RELOAD, _asset("nstd-reload.conf")
     if gpu:
         yield _GPU, _asset("nstd-gpu.conf")
-    if (config := _config(host)) and config.metrics.listen:
+    config = _config(host)
+    if config.metrics.listen if config else host.exists(_METRICS):
         yield _METRICS, _asset("nstd-metrics.conf")
     yield _SYSUSERS, _asset("nstd.sysusers")
     yield _TMPFILES, _asset("nstd.tmpfiles")
@@ -254,19 +263,24 @@ def _call(host: Host, *command: str) -> Step:
 
 def _configure(host: Host) -> Step:
     if host.exists(CONFIG):
-        return Step(f"keep {CONFIG}")
+        mistake = "" if _config(host) else ", which has a mistake: see 'nstd check'"
+        return Step(f"keep {CONFIG}{mistake}")
     return Step(f"write {CONFIG}", lambda: create_project(host.path(CONFIG.parent), spool=SPOOL))
 
 
 def _fetch_weights(host: Host, progress: Progress) -> Step:
     config, cache = _config(host), host.path(SERVICE_CACHE)
     network = config.engine.network if config else Network.VGG19
-    with suppress(WeightsError):
+    with suppress(WeightsError), acting_as(user_named(USER)):
         load_weights(network, cache)
         return Step(f"keep the weights of {network} in {SERVICE_CACHE}")
 
     def fetch() -> None:
-        weights = pull_weights(network, cache_folder(os.environ), progress=progress).weights
+        try:
+            weights = pull_weights(network, cache_folder(os.environ), progress=progress).weights
+        except WeightsError as error:
+            msg = f"{error}, as root, and then install-service again"
+            raise WeightsError(msg) from error
         # The folder is the service's: as root we would follow whatever link lies there.
         with acting_as(user_named(USER)):
             save_weights(weights.arrays, weights.provenance, cache)

@@ -221,6 +221,7 @@ def test_every_metric_is_explained():
 
 def test_file_is_there_as_long_as_somebody_writes_it(world):
     publish(world, textfile="one.prom")
+    (world.root / "foreign.prom").touch()
     daemon = world.start(nstd=COPYING_NSTD)
     eventually((world.root / "one.prom").exists, "the file")
     world.config.write_text(world.config.read_text().replace("one.prom", "two.prom"))
@@ -229,7 +230,7 @@ def test_file_is_there_as_long_as_somebody_writes_it(world):
     assert not (world.root / "one.prom").exists()
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == (0, "")
-    assert not list(world.root.glob("*.prom*"))
+    assert [path.name for path in world.root.glob("*.prom*")] == ["foreign.prom"]
 
 
 def test_metrics_in_trouble_do_not_end_a_run_that_ends_with_its_queue(world):

@@ -10,7 +10,7 @@ from weights_samples import sample_arrays
 
 from nstd import cli, installation
 from nstd.config.load import load_config
-from nstd.errors import ConfigError, NstdError
+from nstd.errors import ConfigError, NstdError, WeightsError
 from nstd.images.decode import decode_image
 from nstd.installation import CONFIG, Host, hidden_from_service, install, next_commands, property_of_service, uninstall
 from nstd.preset import Network
@@ -113,7 +113,7 @@ def test_second_time_only_what_has_changed_is_written(box):
     assert [line for line in told if not line.startswith(("keep ", "run "))] == [
         "write /etc/systemd/system/nstd.service"
     ]
-    assert "keep /etc/nstd/config.yaml" in told
+    assert "keep /etc/nstd/config.yaml, which has a mistake: see 'nstd check'" in told
     assert "keep the weights of vgg19 in /var/cache/nstd" in told
     assert (box.root / CONFIG.relative_to("/")).read_text() == "mine: yes\n"
     assert next_commands(box.host)[0] == "systemctl restart nstd"
@@ -153,6 +153,32 @@ def test_service_is_given_what_its_config_needs(box, setting, override):
     config.write_text("presets: {p: {styles: [styles/dots.jpg]}}\n")
     box.install(gpu=False)
     assert box.overrides() == ["10-installation.conf"]
+
+
+def test_config_with_a_mistake_takes_nothing_away(box):
+    box.install()
+    config = box.root / "etc/nstd/config.yaml"
+    config.write_text("metrics: {listen: 'localhost:9188'}\npresets: {p: {styles: [styles/dots.jpg]}}\n")
+    box.install()
+    config.write_text("colour: red\n")
+    assert "keep /etc/nstd/config.yaml, which has a mistake: see 'nstd check'" in box.install()
+    assert box.overrides() == ["10-installation.conf", "20-metrics.conf"]
+
+
+def test_systemd_that_is_too_old_is_told_before_anything_is_done(tmp_path):
+    box = Box(tmp_path, version=250)
+    with pytest.raises(ConfigError, match=r"^systemd 250 is too old for nstd's service: it needs 251 or newer$"):
+        box.install()
+    assert not (tmp_path / "etc").exists()
+
+
+def test_weights_that_cannot_be_fetched_are_told_with_the_way_by_hand(box, monkeypatch):
+    def pull(*_: object, **__: object) -> Pulled:
+        raise WeightsError("no; run 'nstd weights pull --from FILE'")
+
+    monkeypatch.setattr(installation, "pull_weights", pull)
+    with pytest.raises(WeightsError, match=r"^no; run .* --from FILE', as root, and then install-service again$"):
+        box.install()
 
 
 def test_damaged_weights_are_fetched_anew(box):

@@ -235,7 +235,9 @@ def test_command_names_the_folder_where_it_is_not_the_persons_own(environ, comma
     assert pull_command(Network.VGG16, Path("/srv/nstd")) == f"{command} --network vgg16"
 
 
-def test_service_has_its_weights_fetched_by_its_installation(monkeypatch):
-    monkeypatch.setenv("CACHE_DIRECTORY", "/var/cache/nstd")
+def test_service_has_its_weights_fetched_by_its_installation(monkeypatch, tmp_path):
+    monkeypatch.setattr("nstd.weights.store.SERVICE_CACHE", tmp_path)
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path))
     for network in Network:
-        assert pull_command(network, cache_folder(os.environ)) == "sudo nstd install-service"
+        with pytest.raises(WeightsError, match=r"; run 'sudo nstd install-service'$"):
+            find_weights(network, cache_folder(os.environ))

@@ -340,6 +340,8 @@ class Daemon:
                 self._easel.close()
                 self._outcomes.again(at_once=True)
             finally:
-                self._report(State.STOPPED)
-                self._exposition.close()
-                _log.info("daemon_stopped")
+                try:
+                    self._report(State.STOPPED)
+                finally:
+                    self._exposition.close()
+                    _log.info("daemon_stopped")

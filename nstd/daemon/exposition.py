@@ -35,12 +35,13 @@ class Exposition:
         self._clock = clock
         self._server: tuple[WSGIServer, Thread] | None = None
         self._served: str | None = None
+        self._written: Path | None = None
         self._settings = settings
         self._file_due = clock()
 
     def use(self, settings: MetricsSettings) -> None:
         """Publish by these settings from now on."""
-        if self._settings.textfile != settings.textfile:
+        if self._written != settings.textfile:
             self._remove_file()
         self._settings = settings
         self._file_due = self._clock()
@@ -71,12 +72,14 @@ class Exposition:
         if path:
             with trouble("write the metrics"):
                 replace(path, generate_latest(self._registry))
+            self._written = path
         self._file_due = self._clock() + _SECONDS_BETWEEN_FILES
 
     def _remove_file(self) -> None:
-        if self._settings.textfile:
+        if self._written:
             with contextlib.suppress(OSError):
-                remove_replaced(self._settings.textfile)
+                remove_replaced(self._written)
+        self._written = None
 
     def _serve(self, address: str | None) -> None:
         if self._server:

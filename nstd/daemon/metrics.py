@@ -74,7 +74,7 @@ class Metrics:
         self._worker = self._gauge("worker_resident", "1 while a worker runs.")
         self._worker_starts = self._counter("worker_starts", "Workers that were started.")
         self._config = self._gauge("config_valid", "1 while the config file that lies there is in force.")
-        self._troubles = self._gauge("troubles", "Parts of the daemon that pause because of trouble of the machine.")
+        self._troubles = self._gauge("troubles", "Parts of the daemon that pause because something is wrong.")
         self._deferred = self._gauge("deferred_jobs", "Jobs that wait for trouble of the machine to pass.")
         Info("nstd_build", "What runs here.", registry=self.registry).info({"version": __version__})
 

@@ -47,7 +47,7 @@ class Survey:
         self._is_behind = began < self._due
         if not self._is_behind:
             with contextlib.suppress(SpoolError):
-                self._jobs = Jobs(self._queue.counts(), self._queue.waiting_since())
+                self._jobs = Jobs(*self._queue.survey())
             ended = self._clock()
             self._due = ended + max(_SECONDS_BETWEEN, _LEAST_REST * (ended - began))
         return self._jobs

@@ -1,6 +1,7 @@
 """The queue: waiting jobs in `new`, the worker's jobs in `cur`."""
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -68,21 +69,24 @@ class Queue:
         Raises:
             SpoolError: the queue cannot be read.
         """
-        with trouble("count the jobs"):
-            queued = Counter(map(_standing, _listed(self._folders.new)))
-            running, failed = (len(_listed(place)) for place in (self._folders.cur, self._folders.failed))
-        return Counts(**dict.fromkeys(("waiting", "held", "arriving"), 0) | queued, running=running, failed=failed)
+        counts, _ = self.survey()
+        return counts
 
-    def waiting_since(self) -> datetime | None:
-        """Return when the job that waits for longest last began to; None if none does.
+    def survey(self) -> tuple[Counts, datetime | None]:
+        """Count the jobs by state, and say since when one has waited, at most; None if none waits.
 
         Raises:
             SpoolError: the queue cannot be read.
         """
-        with trouble("read the queue"):
+        with trouble("count the jobs"):
+            queued = [(folder, _standing(folder)) for folder in _listed(self._folders.new)]
+            running, failed = (len(_listed(place)) for place in (self._folders.cur, self._folders.failed))
             # A folder changes when it is moved, and when somebody releases its job.
-            since = min((folder.path.stat().st_ctime for folder in self._waiting()), default=None)
-        return None if since is None else datetime.fromtimestamp(since, UTC)
+            changed = (os.stat(folder.path).st_ctime for folder, standing in queued if standing == "waiting")  # noqa: PTH116
+            since = min(changed, default=None)
+        by_state = dict.fromkeys(("waiting", "held", "arriving"), 0) | Counter(standing for _, standing in queued)
+        counts = Counts(**by_state, running=running, failed=failed)
+        return counts, None if since is None else datetime.fromtimestamp(since, UTC)
 
     def claim(self, now: datetime, skipped: Collection[str] = ()) -> ClaimedJob | None:
         """Take the oldest waiting job, and count the attempt before anybody reads its photo.

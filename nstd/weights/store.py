@@ -105,10 +105,13 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 def pull_command(network: Network, folder: Path) -> str:
     """Return the command by which a person fetches the network's weights into the cache folder."""
-    if folder == SERVICE_CACHE:
-        return "sudo nstd install-service"
     where = "" if folder == cache_folder(os.environ) else f"NSTD_CACHE={folder} "
     return f"{where}nstd weights pull" + ("" if network is Network.VGG19 else f" --network {network}")
+
+
+def _remedy(network: Network, folder: Path) -> str:
+    # Nobody but the service's installation should write into the service's cache.
+    return "sudo nstd install-service" if folder == SERVICE_CACHE else pull_command(network, folder)
 
 
 def weights_path(network: Network, folder: Path) -> Path:
@@ -129,7 +132,7 @@ def find_weights(network: Network, folder: Path) -> Path:
         msg = f"{network} weights cannot be read: {path}: {error.strerror}"
         raise WeightsError(msg) from error
     if not found:
-        msg = f"{network} weights are missing: nothing at {path}; run '{pull_command(network, folder)}'"
+        msg = f"{network} weights are missing: nothing at {path}; run '{_remedy(network, folder)}'"
         raise WeightsError(msg)
     return path
 
@@ -151,7 +154,7 @@ def load_weights(network: Network, folder: Path) -> Weights:
         msg = f"{network} weights cannot be read: {path}: {error.strerror}"
         raise WeightsError(msg) from error
     except WeightsError as error:
-        msg = f"{network} weights are damaged: {path}: {error}; run '{pull_command(network, folder)}'"
+        msg = f"{network} weights are damaged: {path}: {error}; run '{_remedy(network, folder)}'"
         raise WeightsError(msg) from error
 
 
