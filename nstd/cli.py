@@ -111,7 +111,7 @@ def check(
     path = find_config(config)
     user = service_user(path)
     with acting_as(user):
-        _, settings = _load(path, decode=True)
+        settings = _load(path, decode=True)
         typer.echo(f"{path}: good. Presets: {', '.join(settings.presets)}")
         for warning in warnings(settings, Host(), as_service=user is not None):
             typer.secho(f"warning: {warning}", err=True, fg="yellow")
@@ -127,11 +127,11 @@ def run(
 ) -> None:
     """Watch the inbox and paint whatever is dropped there, until stopped."""
     from nstd.config.load import find_config
+    from nstd.installation import become_service
 
     path = find_config(config)
-    _become_service(path)
-    _, settings = _load(path)
-    _run(path, settings, once=once, verbose=verbose)
+    become_service(path)
+    _run(path, _load(path), once=once, verbose=verbose)
 
 
 @app.command()
@@ -236,7 +236,8 @@ def demo(folder: Annotated[Path, typer.Argument(help="Made if it is missing.")] 
     from nstd.starter import create_demo
 
     pull()
-    path, settings = _load(create_demo(folder))
+    path = create_demo(folder)
+    settings = _load(path)
     _run(path, settings, once=True, verbose=False)
     typer.echo(f"\nThe paintings and their logs are in {settings.spool.outbox}:")
     for picture in sorted(settings.spool.outbox.glob("*/*.png")):
@@ -326,18 +327,6 @@ def show(network: NetworkOption = Network.VGG19) -> None:
     print_weights(load_weights(network, cache_folder(os.environ)))
 
 
-def _become_service(path: Path) -> None:
-    """Let root run the service's config as the service would, so that its files remain its own."""
-    from nstd.installation import service_user
-    from nstd.users import become
-    from nstd.weights.store import SERVICE_CACHE
-
-    if (user := service_user(path)) and not os.geteuid():
-        become(user)
-        os.umask(0o022)
-        os.environ |= {"NSTD_CACHE": str(SERVICE_CACHE), "HOME": user.pw_dir}
-
-
 def _folders(config: Path | None) -> "Folders":
     from nstd.config.load import find_config, load_spool
     from nstd.spool.folders import Folders
@@ -382,12 +371,11 @@ def _sizes(text: str) -> list[int]:
     return sorted(sizes)
 
 
-def _load(config: Path | None, *, decode: bool = False) -> tuple[Path, "Config"]:
-    from nstd.config.load import find_config, load_config
+def _load(path: Path, *, decode: bool = False) -> "Config":
+    from nstd.config.load import load_config
     from nstd.images.decode import decode_image, probe_image
 
-    path = find_config(config)
-    return path, load_config(path, check_image=decode_image if decode else probe_image)
+    return load_config(path, check_image=decode_image if decode else probe_image)
 
 
 def _run(path: Path, settings: "Config", *, once: bool, verbose: bool) -> None:
@@ -401,7 +389,7 @@ def _run(path: Path, settings: "Config", *, once: bool, verbose: bool) -> None:
     cache = cache_folder(os.environ)
 
     def load() -> "Config":
-        _, loaded = _load(path)
+        loaded = _load(path)
         find_weights(loaded.engine.network, cache)
         return loaded
 

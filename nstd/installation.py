@@ -16,7 +16,7 @@ from nstd.config.settings import Config
 from nstd.errors import ConfigError, NstdError, WeightsError
 from nstd.preset import Network
 from nstd.starter import create_project, writing
-from nstd.users import acting_as, user_named
+from nstd.users import acting_as, become, user_named
 from nstd.weights.fetch import Progress, no_progress
 from nstd.weights.pull import pull_weights
 from nstd.weights.store import SERVICE_CACHE, cache_folder, load_weights, save_weights
@@ -303,6 +303,14 @@ def _asset(name: str) -> str:
 def service_user(config: Path) -> struct_passwd | None:
     """Return whom the daemon runs as with this config: None, whoever starts it, unless it is the service's."""
     return user_named(USER) if config.absolute() == CONFIG else None
+
+
+def become_service(config: Path) -> None:
+    """Let root run the service's config as the service would, so that its files remain its own."""
+    if (user := service_user(config)) and not os.geteuid():
+        become(user)
+        os.umask(0o022)
+        os.environ |= {"NSTD_CACHE": str(SERVICE_CACHE), "HOME": user.pw_dir}
 
 
 def hidden_from_service(path: Path) -> Path | None:
