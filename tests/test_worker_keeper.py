@@ -14,7 +14,7 @@ from nstd.engine.state import Progress
 from nstd.engine.transfer import Transfer
 from nstd.errors import CheckpointError, SpoolError
 from nstd.preset import TransferSettings
-from nstd.worker import keeper as keeper_module
+from nstd.worker import files as files_module
 from nstd.worker.checkpoint import unpack
 from nstd.worker.keeper import Keeper, recall
 from nstd.worker.messages import Checkpointed, Hindered, Interim
@@ -117,13 +117,13 @@ def test_what_falls_due_while_something_is_written_follows(transfer, interim, cl
 
 def test_the_end_of_a_level_is_kept_though_something_is_written_just_then(transfer, interim, clock, monkeypatch):
     gate = threading.Event()
-    write = keeper_module.write_durably
+    write = files_module.write_durably
 
     def write_when_the_gate_is_open(*arguments):
         assert gate.wait(60)
         write(*arguments)
 
-    monkeypatch.setattr(keeper_module, "write_durably", write_when_the_gate_is_open)
+    monkeypatch.setattr(files_module, "write_durably", write_when_the_gate_is_open)
     with Keeper(interim, BEGINNING, clock) as keeper:
         steps = transfer.steps()
         next(steps)

@@ -11,6 +11,7 @@ from nstd.config.settings import EngineSettings, Limits
 from nstd.preset import Network, Preset
 from nstd.spool.durable import measure
 from nstd.weights.store import load_weights
+from nstd.worker.line import LineReader
 from nstd.worker.messages import (
     Blame,
     Checkpointed,
@@ -28,7 +29,7 @@ from nstd.worker.messages import (
     Stepped,
     StyleSource,
 )
-from nstd.worker.process import LineReader, WorkerProcess
+from nstd.worker.process import WorkerProcess
 
 ASSETS = Path(__file__).parent.parent / "nstd" / "assets"
 QUICK = {"size_px": 64, "levels": (1,), "iterations": (2,)}

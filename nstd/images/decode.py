@@ -58,11 +58,11 @@ _REASONS: Final = (
 )
 
 
-def decode_image(path: Path, limits: Limits, *, name: str | None = None) -> NDArray[np.float32]:
+def decode_image(file: Path | bytes, limits: Limits, *, name: str = "") -> NDArray[np.float32]:
     """Read an image file as sRGB, upright, on white; the first frame of an animation.
 
     Args:
-        path: a JPEG, PNG, WebP, TIFF, BMP or GIF file, whatever its name; links are followed.
+        file: a JPEG, PNG, WebP, TIFF, BMP or GIF file, whatever its name, or its bytes; links are followed.
         limits: checked before any pixel is decoded.
         name: the file's name in messages, if not the path's own.
 
@@ -73,12 +73,12 @@ def decode_image(path: Path, limits: Limits, *, name: str | None = None) -> NDAr
         InputError: the file is not an image, damaged, too large or too small.
         SpoolError: the machine cannot read the file: it is missing, not permitted, or the disk fails.
     """
-    with _opened(path, limits, name or path.name) as image:
-        return _pixels(image, name or path.name)
+    with _opened(file, limits, name) as (image, called):
+        return _pixels(image, called)
 
 
 def decode_fitted(
-    path: Path, limits: Limits, long_side_px: int, *, name: str | None = None
+    file: Path | bytes, limits: Limits, long_side_px: int, *, name: str = ""
 ) -> tuple[NDArray[np.float32], tuple[int, int]]:
     """Read an image file as `decode_image` does, and scale it up or down.
 
@@ -86,7 +86,7 @@ def decode_fitted(
     fifth of the time, and 0.1 levels of difference.
 
     Args:
-        path: as for `decode_image`.
+        file: as for `decode_image`.
         limits: as for `decode_image`; they hold for the file, not for the result.
         long_side_px: of the result; >= 16.
         name: as for `decode_image`.
@@ -98,19 +98,19 @@ def decode_fitted(
         InputError: as for `decode_image`.
         SpoolError: as for `decode_image`.
     """
-    with _opened(path, limits, name or path.name) as image:
+    with _opened(file, limits, name) as (image, called):
         size = _upright_size(image)
         width, height = fitted_size(*image.size, long_side_px)
         image.draft(None, (AMPLE * width, AMPLE * height))
-        pixels = _pixels(image, name or path.name)
+        pixels = _pixels(image, called)
     return resize_image(pixels, *fitted_size(*size, long_side_px)), size
 
 
-def probe_image(path: Path, limits: Limits, *, name: str | None = None) -> tuple[int, int]:
+def probe_image(file: Path | bytes, limits: Limits, *, name: str = "") -> tuple[int, int]:
     """Read an image file's size without decoding pixels; damage behind the header goes unnoticed.
 
     Args:
-        path: as for `decode_image`.
+        file: as for `decode_image`.
         limits: as for `decode_image`.
         name: as for `decode_image`.
 
@@ -121,14 +121,19 @@ def probe_image(path: Path, limits: Limits, *, name: str | None = None) -> tuple
         InputError: the file is not an image, damaged in its header, too large or too small.
         SpoolError: as for `decode_image`.
     """
-    with _opened(path, limits, name or path.name) as image:
+    with _opened(file, limits, name) as (image, _):
         return _upright_size(image)
 
 
 @contextmanager
-def _opened(path: Path, limits: Limits, name: str) -> Iterator[ImageFile]:
-    """Open an image within the limits; whatever then fails inside the block is the file's fault."""
-    data = _read(path, limits, name)
+def _opened(file: Path | bytes, limits: Limits, name: str) -> Iterator[tuple[ImageFile, str]]:
+    """Open an image within the limits, and name it; whatever then fails inside the block is the file's fault."""
+    if isinstance(file, Path):
+        name = name or file.name
+        data = _read(file, limits, name)
+    else:
+        data = file
+        _check_bytes(len(data), limits, name)
     reader = next((reader for pattern, reader in _READERS if pattern.match(data)), None)
     if reader is None:
         msg = f"{name}: is not an image that nstd can read (expected JPEG, PNG, WebP, TIFF, BMP or GIF)"
@@ -136,7 +141,7 @@ def _opened(path: Path, limits: Limits, name: str) -> Iterator[ImageFile]:
     with _limits_for_pillow(limits), _blame_on(name, limits):
         image = reader(io.BytesIO(data))
         _check_pixels(image, limits, name)
-        yield image
+        yield image, name
 
 
 def _read(path: Path, limits: Limits, name: str) -> bytes:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -53,9 +53,7 @@ def trouble(doing: str) -> Iterator[None]:
 
 def write_new(path: Path, *data: Data) -> None:
     """Create a file with these bytes and fsync it; its folder is the caller's to fsync."""
-    with _created(path) as target, _named(path):
-        for piece in data:
-            _write(target, piece)
+    _write_new(path, data)
 
 
 def write_durably(path: Path, *data: Data) -> None:
@@ -63,8 +61,13 @@ def write_durably(path: Path, *data: Data) -> None:
 
     A kill may leave a file beside it, which `remove_remains` removes.
     """
+    write_durably_from(path, data)
+
+
+def write_durably_from(path: Path, pieces: Iterable[Data]) -> None:
+    """Commit a file of pieces that are written one by one, as they come; if one fails to, nothing has changed."""
     temporary = path.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")
-    write_new(temporary, *data)
+    _write_new(temporary, pieces)
     try:
         temporary.rename(path)
     except OSError:
@@ -198,6 +201,13 @@ def opened(path: Path, flags: int = 0) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _write_new(path: Path, pieces: Iterable[Data]) -> None:
+    with _created(path) as target:
+        for piece in pieces:
+            with _named(path):
+                _write(target, piece)
 
 
 @contextlib.contextmanager

@@ -149,13 +149,37 @@ def load_weights(network: Network, folder: Path) -> Weights:
     """
     path = find_weights(network, folder)
     try:
-        return _parse(network, path, path.read_bytes())
+        return unpacked(network, path, path.read_bytes())
     except OSError as error:
         msg = f"{network} weights cannot be read: {path}: {error.strerror}"
         raise WeightsError(msg) from error
     except WeightsError as error:
         msg = f"{network} weights are damaged: {path}: {error}; run '{_remedy(network, folder)}'"
         raise WeightsError(msg) from error
+
+
+def unpacked(network: Network, path: Path, content: bytes) -> Weights:
+    """Read and verify the bytes of a stored file.
+
+    Args:
+        network: whose weights.
+        path: where they come from.
+        content: the whole file.
+
+    Raises:
+        WeightsError: they are damaged; says how.
+    """
+    found = hashlib.sha256(memoryview(content)[:-_SEAL_BYTES]).hexdigest()
+    if content[-_SEAL_BYTES:] != found.encode():
+        msg = f"the SHA-256 of its {len(content)} bytes is not the one it ends with"
+        raise WeightsError(msg)
+    try:
+        arrays, provenance = _unpack(network, content)
+    except (KeyError, ValueError, zipfile.BadZipFile, ValidationError) as error:
+        msg = f"not the weights of {network} in format 1, this version's"
+        raise WeightsError(msg) from error
+    check_shapes(network, arrays)
+    return Weights(arrays, provenance, path, len(content), found)
 
 
 def save_weights(arrays: Arrays, provenance: Provenance, folder: Path) -> Weights:
@@ -181,20 +205,6 @@ def save_weights(arrays: Arrays, provenance: Provenance, folder: Path) -> Weight
         )
         raise WeightsError(msg) from error
     return load_weights(provenance.network, folder)
-
-
-def _parse(network: Network, path: Path, content: bytes) -> Weights:
-    found = hashlib.sha256(memoryview(content)[:-_SEAL_BYTES]).hexdigest()
-    if content[-_SEAL_BYTES:] != found.encode():
-        msg = f"the SHA-256 of its {len(content)} bytes is not the one it ends with"
-        raise WeightsError(msg)
-    try:
-        arrays, provenance = _unpack(network, content)
-    except (KeyError, ValueError, zipfile.BadZipFile, ValidationError) as error:
-        msg = f"not the weights of {network} in format 1, this version's"
-        raise WeightsError(msg) from error
-    check_shapes(network, arrays)
-    return Weights(arrays, provenance, path, len(content), found)
 
 
 def _unpack(network: Network, content: bytes) -> tuple[Arrays, Provenance]:

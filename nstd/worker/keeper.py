@@ -17,18 +17,23 @@ from nstd.errors import CheckpointError, NstdError, SpoolError
 from nstd.images.encode import encode_image
 from nstd.images.resize import fitted_size, resize_image, size_of
 from nstd.preset import OutputFormat
-from nstd.spool.durable import replace, trouble, write_durably
+from nstd.spool.durable import trouble
 from nstd.worker.checkpoint import Checkpoint, Fingerprint, pack, unpack
+from nstd.worker.files import Disk, Files
 from nstd.worker.messages import Checkpointed, Hindered, Interim
 
 _PREVIEW_PX: Final = 512
 _PREVIEW_QUALITY: Final = 85
 _PASSING: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 
+_DISK: Final = Disk()
+
 Word = Checkpointed | Hindered
 
 
-def recall(path: Path, fingerprint: Fingerprint) -> tuple[Checkpoint, list[NDArray[np.float32]]] | None:
+def recall(
+    path: Path, fingerprint: Fingerprint, files: Files = _DISK
+) -> tuple[Checkpoint, list[NDArray[np.float32]]] | None:
     """Read the checkpoint of a painting, if there is one.
 
     Raises:
@@ -36,7 +41,7 @@ def recall(path: Path, fingerprint: Fingerprint) -> tuple[Checkpoint, list[NDArr
         SpoolError: it cannot be read just now.
     """
     try:
-        return unpack(path.read_bytes(), fingerprint)
+        return unpack(files.read(path), fingerprint)
     except FileNotFoundError:
         return None
     except MemoryError as error:
@@ -61,6 +66,7 @@ class Keeper:
         beginning: what each checkpoint tells, but for the progress.
         clock: seconds that never run backwards.
         written: evaluations in the checkpoint that lies there already.
+        files: where it is kept.
     """
 
     def __init__(
@@ -70,10 +76,12 @@ class Keeper:
         clock: Callable[[], float] = time.monotonic,
         *,
         written: int = 0,
+        files: Files = _DISK,
     ) -> None:
         self._interim = interim
         self._beginning = beginning
         self._clock = clock
+        self._files = files
         self._checkpoint = _Interval(interim.checkpoint_seconds if interim else 0, clock)
         self._preview = _Interval(interim.preview_seconds if interim else 0, clock)
         self._thread = ThreadPoolExecutor(1, "keeper")
@@ -143,7 +151,7 @@ class Keeper:
         try:
             pieces = [*pack(checkpoint, arrays)]
             with trouble("write a checkpoint"):
-                write_durably(self._kept.checkpoint, *pieces)
+                self._files.commit(self._kept.checkpoint, *pieces)
         finally:
             self._checkpoint.begin()
         size = sum(len(piece) for piece in pieces)
@@ -155,7 +163,7 @@ class Keeper:
             width, height = size_of(best)
             small = resize_image(best, *fitted_size(width, height, min(_PREVIEW_PX, max(width, height))))
             with trouble("write a preview"):
-                replace(self._kept.preview, encode_image(small, OutputFormat.JPEG, _PREVIEW_QUALITY))
+                self._files.replace(self._kept.preview, encode_image(small, OutputFormat.JPEG, _PREVIEW_QUALITY))
         finally:
             self._preview.begin()
 

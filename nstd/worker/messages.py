@@ -73,11 +73,36 @@ class Stop(Record):
     type: Literal["stop"] = "stop"
 
 
+class Waiting(Record):
+    """There is no place for the worker yet; the reason says what it waits for."""
+
+    type: Literal["waiting"] = "waiting"
+    reason: str
+
+
 class Ready(Record):
-    """The network is loaded."""
+    """The network is loaded.
+
+    Attributes:
+        place: which machine of a cluster, and its device; empty for this machine.
+    """
 
     type: Literal["ready"] = "ready"
     engine: EngineFacts
+    place: str = ""
+
+
+class Fallen(Record):
+    """The worker has ended, with the running request; another takes its place, and will say that it is ready.
+
+    Attributes:
+        how: it ended, to stand after "the worker".
+        with_machine: the whole machine is gone, for which no request is to blame.
+    """
+
+    type: Literal["fallen"] = "fallen"
+    how: str
+    with_machine: bool = False
 
 
 class Stepped(Record):
@@ -179,7 +204,9 @@ class Failed(Record):
 
 
 Command = Request | Stop
-Event = Ready | Stepped | Resumed | StartedOver | Checkpointed | Hindered | Done | Interrupted | Failed
+Event = (
+    Waiting | Ready | Fallen | Stepped | Resumed | StartedOver | Checkpointed | Hindered | Done | Interrupted | Failed
+)
 
 COMMANDS: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 EVENTS: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

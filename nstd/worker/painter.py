@@ -21,9 +21,10 @@ from nstd.images.decode import decode_fitted, decode_image, probe_image
 from nstd.images.encode import check_picture, encode_image
 from nstd.images.resize import size_of
 from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
-from nstd.spool.durable import trouble, write_durably
+from nstd.spool.durable import trouble
 from nstd.weights.store import Weights
 from nstd.worker.checkpoint import Checkpoint, Fingerprint
+from nstd.worker.files import Disk, Files
 from nstd.worker.keeper import Keeper, recall
 from nstd.worker.messages import (
     Done,
@@ -45,6 +46,7 @@ class Painter:
         settings: of the engine.
         limits: for content and style images.
         weights: of the network that `settings` names.
+        files: what the requests' paths lead to.
 
     Attributes:
         facts: what computes here, for the result log.
@@ -53,8 +55,9 @@ class Painter:
         ConfigError: the machine has no such device.
     """
 
-    def __init__(self, settings: EngineSettings, limits: Limits, weights: Weights) -> None:
+    def __init__(self, settings: EngineSettings, limits: Limits, weights: Weights, files: Files | None = None) -> None:
         device = claim_device(settings)
+        self._files = files or Disk()
         self._limits = limits
         self._style_sizes: dict[str, tuple[int, int]] = {}
         self._engine = Engine(weights.network, weights.arrays, device.precision)
@@ -87,14 +90,17 @@ class Painter:
         """
         started_at, lap = _now(), _stopwatch()
         content, content_size = decode_fitted(
-            request.content.path, self._limits, request.preset.size_px, name=request.content.name
+            self._files.image(request.content.path),
+            self._limits,
+            request.preset.size_px,
+            name=request.content.name,
         )
         beginning = Checkpoint(fingerprint=self._fingerprint(request), started_at=started_at, decode_seconds=lap())
         transfer, beginning, word = self._begin(request, content, beginning)
         if word:
             yield word
         recalled = word if isinstance(word, Resumed) else Resumed(number=0, seconds=0)
-        with Keeper(request.interim, beginning, written=recalled.number) as keeper:
+        with Keeper(request.interim, beginning, written=recalled.number, files=self._files) as keeper:
             for step in transfer.steps():
                 yield Stepped(**step._asdict(), device_memory_bytes=memory_bytes())
                 if is_stopped():
@@ -104,7 +110,7 @@ class Painter:
                 yield from keeper.advance(transfer, level_ended=len(transfer.levels) > step.level)
             yield from keeper.stop(transfer)
         optimise = recalled.seconds + lap() - transfer.style_seconds
-        output = _commit(transfer.best, request)
+        output = self._commit(transfer.best, request)
         painting = Painting(
             started_at=beginning.started_at,
             finished_at=_now(),
@@ -146,7 +152,9 @@ class Painter:
         styles = [self._style(source) for source in request.styles]
         transfer = functools.partial(self._engine.transfer, content, styles, request.preset)
         try:
-            recalled = recall(request.interim.checkpoint, beginning.fingerprint) if request.interim else None
+            recalled = (
+                recall(request.interim.checkpoint, beginning.fingerprint, self._files) if request.interim else None
+            )
             if recalled is None:
                 return transfer(), beginning, None
             checkpoint, arrays = recalled
@@ -164,7 +172,7 @@ class Painter:
 
     def _decode_style(self, source: StyleSource) -> Picture:
         try:
-            image = decode_image(source.path, self._limits, name=source.name)
+            image = decode_image(self._files.image(source.path), self._limits, name=source.name)
         except InputError as error:
             msg = f"style image {error}"
             raise StyleError(msg) from error
@@ -174,24 +182,24 @@ class Painter:
     def _style_size(self, source: StyleSource) -> tuple[int, int]:
         """Return what the decoder has noted; nothing was decoded if the checkpoint was of the last step."""
         if source.sha256 not in self._style_sizes:
-            self._style_sizes[source.sha256] = probe_image(source.path, self._limits, name=source.name)
+            image = self._files.image(source.path)
+            self._style_sizes[source.sha256] = probe_image(image, self._limits, name=source.name)
         return self._style_sizes[source.sha256]
 
-
-def _commit(picture: Picture, request: Request) -> ImageFacts:
-    data = encode_image(picture, request.preset.format, request.preset.jpeg_quality)
-    with trouble("write the picture"):
-        write_durably(request.picture, data)
-        written = request.picture.read_bytes()
-    width, height = size_of(picture)
-    check_picture(written, request.preset.format, (width, height))
-    return ImageFacts(
-        name=request.picture.name,
-        bytes=len(written),
-        sha256=hashlib.sha256(written).hexdigest(),
-        width_px=width,
-        height_px=height,
-    )
+    def _commit(self, picture: Picture, request: Request) -> ImageFacts:
+        data = encode_image(picture, request.preset.format, request.preset.jpeg_quality)
+        with trouble("write the picture"):
+            self._files.commit(request.picture, data)
+            written = self._files.read(request.picture)
+        width, height = size_of(picture)
+        check_picture(written, request.preset.format, (width, height))
+        return ImageFacts(
+            name=request.picture.name,
+            bytes=len(written),
+            sha256=hashlib.sha256(written).hexdigest(),
+            width_px=width,
+            height_px=height,
+        )
 
 
 def _facts(source: Source, size: tuple[int, int]) -> dict[str, str | int]:
