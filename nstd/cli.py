@@ -382,7 +382,7 @@ def _run(path: Path, settings: "Config", *, once: bool, verbose: bool) -> None:
     from nstd.daemon.daemon import Daemon
     from nstd.daemon.live_config import LiveConfig
     from nstd.daemon.logs import configure_logs
-    from nstd.terminal import painting_bar
+    from nstd.terminal import painting_bars
     from nstd.weights.store import cache_folder, find_weights
 
     configure_logs(verbose=verbose)
@@ -393,8 +393,8 @@ def _run(path: Path, settings: "Config", *, once: bool, verbose: bool) -> None:
         find_weights(loaded.engine.network, cache)
         return loaded
 
-    with painting_bar() as show_job:
+    with painting_bars() as show_jobs:
         live = LiveConfig(settings, path, load)
-        daemon = Daemon(live, cache, once=once, on_status=lambda status: show_job(status.job))
+        daemon = Daemon(live, cache, once=once, on_status=lambda status: show_jobs(status.jobs))
         if not daemon.run() and once:
             raise typer.Exit(EXIT_FAILED)

@@ -120,7 +120,7 @@ def _one_or_many(value: object) -> object:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-def _none_for(word: str, others: str) -> Callable[[object], object]:
+def none_for(word: str, others: str) -> Callable[[object], object]:
     """Make a validator that lets a word stand for None, and None for nothing."""
 
     def none_for_word(value: object) -> object:
@@ -134,7 +134,8 @@ def _none_for(word: str, others: str) -> Callable[[object], object]:
     return none_for_word
 
 
-def _auto_for_none(value: object) -> object:
+def auto_for_none(value: object) -> object:
+    """Write `auto` where `none_for` has read it."""
     return "auto" if value is None else value
 
 
@@ -169,19 +170,19 @@ class TransferSettings(Record):
 
     strength: Annotated[
         Share | None,
-        BeforeValidator(_none_for("raw", "a number from 0 to 1"), json_schema_input_type=Raw | Share),
+        BeforeValidator(none_for("raw", "a number from 0 to 1"), json_schema_input_type=Raw | Share),
         PlainSerializer(_raw_for_none),
     ] = 0.5
     quality: Quality = Quality.STANDARD
     levels: Annotated[
         Levels | None,
-        BeforeValidator(_none_for("auto", "a list"), json_schema_input_type=Auto | Levels),
-        PlainSerializer(_auto_for_none),
+        BeforeValidator(none_for("auto", "a list"), json_schema_input_type=Auto | Levels),
+        PlainSerializer(auto_for_none),
     ] = Field("auto", validate_default=True)
     iterations: Annotated[
         Annotated[StepsOfLevels, BeforeValidator(_one_or_many)] | None,
-        BeforeValidator(_none_for("auto", "a number or a list"), json_schema_input_type=Auto | Steps | StepsOfLevels),
-        PlainSerializer(_auto_for_none),
+        BeforeValidator(none_for("auto", "a number or a list"), json_schema_input_type=Auto | Steps | StepsOfLevels),
+        PlainSerializer(auto_for_none),
     ] = Field("auto", validate_default=True)
     time_budget_seconds: NonNegativeFloat = 0
     tolerance: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.001

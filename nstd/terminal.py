@@ -1,5 +1,6 @@
 """What a person sees at a terminal: progress bars and tables."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from nstd.daemon.status import CurrentJob, DaemonStatus, Delay, Outcome, SpoolStatus
+from nstd.daemon.status import CurrentJob, DaemonStatus, Delay, Outcome, SpoolStatus, WorkerState, WorkerStatus
 from nstd.job import FailureKind, Painting
 from nstd.preset import Preset
 from nstd.pyramid import Quality
@@ -25,11 +26,11 @@ _MIB_PER_GIB = 1024
 
 
 @contextmanager
-def painting_bar(console: Console | None = None) -> Iterator[Callable[[CurrentJob | None], None]]:
-    """Draw a bar for the running job, if this is a terminal.
+def painting_bars(console: Console | None = None) -> Iterator[Callable[[Sequence[CurrentJob]], None]]:
+    """Draw a bar for each running job, if this is a terminal.
 
     Yields:
-        A function that takes the job as far as it has come; None for no job.
+        A function that takes the jobs as far as they have come.
     """
     console = console or Console()
     columns = (
@@ -39,34 +40,38 @@ def painting_bar(console: Console | None = None) -> Iterator[Callable[[CurrentJo
         TextColumn("{task.fields[details]}", style="dim"),
     )
     # It is drawn only when there is something new, so that an idle daemon sleeps.
-    bar = Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal)
-    task = bar.add_task("", total=1.0, visible=False, details="")
+    bars = Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
 
-    def show(job: CurrentJob | None) -> None:
-        if job:
+    def show(jobs: Sequence[CurrentJob]) -> None:
+        for ended in tasks.keys() - {job.id for job in jobs}:
+            bars.remove_task(tasks.pop(ended))
+        for job in jobs:
             title = f"{escape(job.photo)} as [bold]{escape(job.preset)}[/]"
-            bar.update(task, description=title, completed=job.progress, details=_details(job))
+            if job.id not in tasks:
+                tasks[job.id] = bars.add_task(title, total=1.0, details="")
+            bars.update(tasks[job.id], completed=job.progress, details=_details(job))
         with suppress(OSError):  # the terminal has been closed
-            bar.update(task, visible=job is not None, refresh=True)
+            bars.refresh()
 
-    bar.start()
+    bars.start()
     try:
         yield show
     finally:
         with suppress(OSError):
-            bar.stop()
+            bars.stop()
 
 
 def paint_with_bar(content: Path, preset: Preset, picture: Path) -> Painting:
     """Paint one picture while a bar shows how far it is; see `nstd.worker.oneshot.paint`."""
     pace = Pace()
     style = " and ".join(image.image.stem for image in preset.styles)
-    with painting_bar(Console(stderr=True)) as show:
+    with painting_bars(Console(stderr=True)) as show:
         job = CurrentJob(id="", photo=content.name, preset=style)
-        show(job)
+        show([job])
 
         def on_step(step: Stepped) -> None:
-            show(job.after(step, pace.seconds_left(step)))
+            show([job.after(step, pace.seconds_left(step))])
 
         return paint(content, preset, picture, on_step)
 
@@ -187,9 +192,12 @@ def _print_daemon(console: Console, daemon: DaemonStatus, *, is_running: bool) -
             console.print(f"[red]The config file is not in force:[/] {escape(daemon.config_error)}")
         for delay in daemon.troubles:
             console.print(f"[red]{escape(delay.subject)} pauses:[/] {escape(delay.reason)}; {_next_try(delay)}")
-        if job := daemon.job:
+        _print_workers(console, daemon.workers)
+        for number, job in enumerate(daemon.jobs):
+            where = f" on {escape(job.worker)}" if len(daemon.workers) > 1 else ""
             console.print(
-                f"\nPainting {escape(job.photo)} as {escape(job.preset)}: {job.progress:.0%}, {_details(job)}"
+                f"{'' if number else chr(10)}Painting {escape(job.photo)} as {escape(job.preset)}{where}: "
+                f"{job.progress:.0%}, {_details(job)}"
             )
         deferred = [(one.subject, one.about, f"{one.reason}; {_next_try(one)}") for one in daemon.deferred]
         _print_rows(console, "Deferred", deferred)
@@ -197,6 +205,16 @@ def _print_daemon(console: Console, daemon: DaemonStatus, *, is_running: bool) -
         console, "Last results", [(_ended(one), one.photo, one.preset, _came_to(one)) for one in daemon.results]
     )
     _print_rows(console, "Left alone in the inbox", [(one.path, one.reason) for one in daemon.ignored])
+
+
+def _print_workers(console: Console, workers: Sequence[WorkerStatus]) -> None:
+    """Count them by state, where there is more to tell than of a single one that works."""
+    reasons = {worker.reason for worker in workers if worker.state is WorkerState.WAITING}
+    if len(workers) > 1 or reasons:
+        states = Counter(worker.state for worker in workers)
+        console.print("Workers: " + ", ".join(f"{states[state]} {state}" for state in WorkerState if states[state]))
+    for reason in sorted(reasons):
+        console.print(f"[yellow]Waiting for {escape(reason)}[/]")
 
 
 def _headline(status: SpoolStatus) -> str:

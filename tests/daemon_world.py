@@ -132,7 +132,7 @@ class World:
 
     def _job(self) -> Any:
         daemon = self.status().daemon
-        return daemon and daemon.job
+        return next(iter(daemon.jobs), None) if daemon else None
 
 
 class RunningDaemon:

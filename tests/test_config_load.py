@@ -253,6 +253,66 @@ def test_wrong_setting_of_a_preset_is_told_with_its_place(setting: str, message:
             ["1:18: engine.device: must be auto, cpu or gpu:N with N from 0 (got 'gpu')"],
         ),
         (
+            "engine: {devices: [gpu:0, gpu:0]}\npresets: {p: {styles: [a.png]}}",
+            ["1:27: engine.devices[1]: is listed twice (got 'gpu:0')"],
+        ),
+        (
+            "engine: {devices: [auto]}\npresets: {p: {styles: [a.png]}}",
+            ["1:20: engine.devices[0]: must be cpu or gpu:N: one of several cannot be found by itself (got 'auto')"],
+        ),
+        (
+            "engine: {devices: gpu:0}\npresets: {p: {styles: [a.png]}}",
+            ["1:19: engine.devices: must be a list (got 'gpu:0')"],
+        ),
+        (
+            "engine: {devices: [gpu]}\npresets: {p: {styles: [a.png]}}",
+            ["1:20: engine.devices[0]: must be auto, cpu or gpu:N with N from 0 (got 'gpu')"],
+        ),
+        (
+            "engine: {device: cpu, devices: [gpu:1]}\npresets: {p: {styles: [a.png]}}",
+            ["1:18: engine.device: must be auto, or left out, where devices are listed"],
+        ),
+        (
+            "engine: {workers: rya}\npresets: {p: {styles: [a.png]}}",
+            ["1:19: engine.workers: must be one of: local, ray (got 'rya'); did you mean 'ray'?"],
+        ),
+        (
+            "engine: {workers: ray, device: gpu:1}\npresets: {p: {styles: [a.png]}}",
+            ["1:32: engine.device: must be auto or cpu: Ray gives each worker its GPU"],
+        ),
+        (
+            "engine: {workers: ray, devices: [gpu:1]}\npresets: {p: {styles: [a.png]}}",
+            ["1:33: engine.devices: must be empty: ray.workers says how many there are"],
+        ),
+        (
+            "ray: {workers: 0}\npresets: {p: {styles: [a.png]}}",
+            ["1:16: ray.workers: must be >= 1 (got 0)"],
+        ),
+        (
+            "ray: {workers: many}\npresets: {p: {styles: [a.png]}}",
+            ["1:16: ray.workers: must be auto or a whole number (got 'many')"],
+        ),
+        (
+            "ray: {address: nohost}\npresets: {p: {styles: [a.png]}}",
+            ["1:16: ray.address: must be auto, host:6379 or ray://host:10001 (got 'nohost')"],
+        ),
+        (
+            "ray: {min_workers: -1}\npresets: {p: {styles: [a.png]}}",
+            ["1:20: ray.min_workers: must be >= 0 (got -1)"],
+        ),
+        (
+            "ray: {idle_minutes: 0}\npresets: {p: {styles: [a.png]}}",
+            ["1:21: ray.idle_minutes: must be > 0 (got 0)"],
+        ),
+        (
+            "ray: {insecure: 1}\npresets: {p: {styles: [a.png]}}",
+            ["1:17: ray.insecure: must be true or false (got 1)"],
+        ),
+        (
+            "ray: {workrs: 2}\npresets: {p: {styles: [a.png]}}",
+            ["1:7: ray.workrs: is not a known setting; did you mean 'workers'?"],
+        ),
+        (
             "metrics: {textfile: nstd.txt}\npresets: {p: {styles: [a.png]}}",
             ["1:21: metrics.textfile: must end with .prom: node_exporter reads no other file (got 'nstd.txt')"],
         ),

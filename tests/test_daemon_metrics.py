@@ -17,12 +17,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nstd import __version__
 from nstd.daemon.metrics import Fate, Metrics
-from nstd.daemon.status import CurrentJob, DaemonStatus, State
+from nstd.daemon.status import CurrentJob, DaemonStatus, State, WorkerState, WorkerStatus
 from nstd.daemon.survey import Jobs
 from nstd.spool.queue import Counts
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 IDLE = DaemonStatus(state=State.IDLE, started_at="2026-11-25T12:00:00Z")
+CAT = CurrentJob(id="1", photo="cat.jpg", preset="swirls")
+DOG = CurrentJob(id="2", photo="dog.jpg", preset="dots")
 NO_JOBS = Counts(waiting=0, held=0, arriving=0, running=0, failed=0)
 UNITS = ("_seconds", "_bytes", "_total", "_info", "_per_second", "_jobs", "_valid", "_resident", "_troubles")
 
@@ -53,6 +55,15 @@ def value(families: dict[str, Metric], sample: str, **labels: str) -> float:
         if (one.name, one.labels) == (sample, labels)
     ]
     return found
+
+
+def at(job: CurrentJob, step: int) -> CurrentJob:
+    return job.model_copy(update={"step": step})
+
+
+def pace(metrics: Metrics, *running: CurrentJob) -> float:
+    metrics.show(IDLE.model_copy(update={"jobs": running}), Jobs(NO_JOBS, None))
+    return value(exposed(metrics), "nstd_steps_per_second")
 
 
 def exposed(metrics: Metrics) -> dict[str, Metric]:
@@ -90,7 +101,7 @@ def test_counts_of_known_presets_begin_at_zero():
 def test_age_of_the_oldest_job_grows_while_nothing_happens():
     now = [NOW]
     metrics = Metrics(now=lambda: now[0])
-    metrics.show(IDLE, Jobs(NO_JOBS, NOW - timedelta(seconds=5)), has_worker=False)
+    metrics.show(IDLE, Jobs(NO_JOBS, NOW - timedelta(seconds=5)))
     assert value(exposed(metrics), "nstd_queue_oldest_waiting_age_seconds") == 5
     now[0] += timedelta(seconds=60)
     assert value(exposed(metrics), "nstd_queue_oldest_waiting_age_seconds") == 65
@@ -101,22 +112,50 @@ def test_age_of_the_oldest_job_grows_while_nothing_happens():
 def test_pace_is_that_of_the_running_job():
     now = [100.0]
     metrics = Metrics(clock=lambda: now[0])
-    job = CurrentJob(id="1", photo="cat.jpg", preset="swirls", step=40)  # it goes on from a checkpoint
-    for _ in range(5):
-        metrics.stepped(job, "gpu:0", 3 << 20)
+    for step in range(40, 45):  # it goes on from a checkpoint
+        metrics.stepped(at(CAT, step), 1, "gpu:0", 3 << 20)
         now[0] += 0.5
-        job = job.model_copy(update={"step": job.step + 1})
-    assert value(exposed(metrics), "nstd_steps_per_second") == 2
+    assert pace(metrics, CAT) == 2
     assert value(exposed(metrics), "nstd_steps_total", preset="swirls") == 5
     assert value(exposed(metrics), "nstd_device_memory_bytes", device="gpu:0") == 3 << 20
-    metrics.stepped(job.model_copy(update={"id": "2", "step": 1}), "gpu:0", 3 << 20)
+    metrics.stepped(at(DOG, 1), 1, "gpu:0", 3 << 20)
     now[0] += 1
-    metrics.stepped(job.model_copy(update={"id": "2", "step": 2}), "gpu:0", 3 << 20)
-    assert value(exposed(metrics), "nstd_steps_per_second") == 1
-    metrics.show(IDLE, Jobs(NO_JOBS, None), has_worker=True)
-    assert value(exposed(metrics), "nstd_steps_per_second") == 0
-    metrics.show(IDLE, Jobs(NO_JOBS, None), has_worker=False)
+    metrics.stepped(at(DOG, 2), 1, "gpu:0", 3 << 20)
+    assert pace(metrics, DOG) == 1
+    assert pace(metrics) == 0
+    metrics.worker_ended("gpu:0")
     assert not exposed(metrics)["nstd_device_memory_bytes"].samples
+
+
+def test_pace_is_the_sum_over_jobs_that_run_at_once():
+    now = [100.0]
+    metrics = Metrics(clock=lambda: now[0])
+    for step in range(1, 4):
+        metrics.stepped(at(CAT, step), 1, "gpu:0", 1)
+        metrics.stepped(at(DOG, 2 * step), 2, "gpu:1", 1)
+        now[0] += 0.5
+    assert pace(metrics, CAT, DOG) == 2 + 4
+    assert pace(metrics, DOG) == 4
+
+
+def test_steps_that_come_in_strides_are_all_counted():
+    now = [100.0]
+    metrics = Metrics(clock=lambda: now[0])
+    for step, stride in ((1, 1), (11, 10), (31, 20)):
+        metrics.stepped(at(CAT, step), stride, "gpu:0", 1)
+        now[0] += 1
+    assert value(exposed(metrics), "nstd_steps_total", preset="swirls") == 31
+    assert pace(metrics, CAT) == 15
+
+
+def test_workers_are_counted():
+    metrics = Metrics()
+    assert value(exposed(metrics), "nstd_worker_resident") == 0
+    workers = tuple(WorkerStatus(name=name, place=name, state=WorkerState.IDLE) for name in ("gpu:0", "gpu:1"))
+    metrics.show(IDLE.model_copy(update={"workers": workers}), Jobs(NO_JOBS, None))
+    assert value(exposed(metrics), "nstd_worker_resident") == 2
+    metrics.show(IDLE, Jobs(NO_JOBS, None))
+    assert value(exposed(metrics), "nstd_worker_resident") == 0
 
 
 def test_file_tells_of_jobs_by_preset_and_outcome_and_never_names_a_photo(world):
@@ -210,8 +249,8 @@ def test_every_metric_is_explained():
     explained = dict(re.findall(r"^\| `(nstd_\w+)(?:\{([\w, ]+)\})?` \|", page, re.MULTILINE))
     metrics = Metrics()
     metrics.expect(["swirls"])
-    metrics.show(IDLE, Jobs(NO_JOBS, None), has_worker=True)
-    metrics.stepped(CurrentJob(id="1", photo="cat.jpg", preset="swirls"), "cpu", 1)
+    metrics.show(IDLE, Jobs(NO_JOBS, None))
+    metrics.stepped(CAT, 1, "cpu", 1)
     labels = {}
     for family in exposed(metrics).values():
         suffix = "_total" if family.type == "counter" else ""
@@ -242,7 +281,16 @@ def test_metrics_in_trouble_do_not_end_a_run_that_ends_with_its_queue(world):
 
 def test_device_of_a_worker_that_is_no_more_is_forgotten():
     metrics = Metrics()
-    metrics.stepped(CurrentJob(id="1", photo="cat.jpg", preset="swirls"), "cpu", 1)
-    metrics.worker_started()
-    metrics.stepped(CurrentJob(id="1", photo="cat.jpg", preset="swirls"), "gpu:0", 2)
+    metrics.stepped(CAT, 1, "cpu", 1)
+    metrics.stepped(DOG, 1, "gpu:0", 2)
+    assert value(exposed(metrics), "nstd_device_memory_bytes", device="cpu") == 1
+    metrics.worker_ended("cpu")
     assert [one.labels for one in exposed(metrics)["nstd_device_memory_bytes"].samples] == [{"device": "gpu:0"}]
+    assert value(exposed(metrics), "nstd_device_memory_bytes", device="gpu:0") == 2
+
+
+def test_worker_that_ends_before_its_first_step_leaves_nothing_to_forget():
+    metrics = Metrics()
+    metrics.stepped(CAT, 1, "gpu:0", 2)
+    metrics.worker_ended("")
+    assert value(exposed(metrics), "nstd_device_memory_bytes", device="gpu:0") == 2

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from nstd.daemon.report import Reporter, sentence
-from nstd.daemon.status import CurrentJob, DaemonStatus, Delay, Notice, Outcome, State
+from nstd.daemon.status import CurrentJob, DaemonStatus, Delay, Notice, Outcome, State, WorkerState, WorkerStatus
 from nstd.errors import SpoolError
 from nstd.spool.folders import Folders
 from nstd.spool.mounts import Mounts
@@ -12,6 +12,9 @@ from nstd.spool.queue import Counts
 IDLE = DaemonStatus(state=State.IDLE, started_at="2026-11-23T04:15:00Z")
 DELAY = Delay(subject="1", about="", reason="full", since="2026-11-23T04:15:00Z", tries=1, next_try_at="")
 JOB = CurrentJob(id="1", photo="cat.jpg", preset="swirls")
+OTHER_JOB = CurrentJob(id="2", photo="dog.jpg", preset="dots")
+THIRD_JOB = CurrentJob(id="3", photo="owl.jpg", preset="dots")
+WORKER = WorkerStatus(name="gpu:0", place="gpu:0", state=WorkerState.LOADING)
 OUTCOME = Outcome(job="1", photo="cat.jpg", preset="swirls", ended_at="2026-11-23T04:16:00Z", picture="cat.png")
 
 
@@ -40,7 +43,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def painting(**progress: object) -> DaemonStatus:
-    return IDLE.model_copy(update={"state": State.PAINTING, "job": JOB.model_copy(update=progress)})
+    return IDLE.model_copy(update={"state": State.PAINTING, "jobs": (JOB.model_copy(update=progress),)})
 
 
 def test_first_status_is_told_to_the_file_and_the_watcher(desk):
@@ -61,8 +64,8 @@ def test_no_news_is_not_told_however_late(desk):
 def test_progress_is_told_once_a_second(desk):
     for tenth in range(31):
         desk.report(painting(step=tenth, steps=40), at=tenth / 10)
-    assert [status.job.step for status in desk.told] == [0, 10, 20, 30]
-    assert desk.file().job.step == 30
+    assert [job.step for status in desk.told for job in status.jobs] == [0, 10, 20, 30]
+    assert [job.step for job in desk.file().jobs] == [30]
 
 
 @pytest.mark.parametrize(
@@ -74,8 +77,10 @@ def test_progress_is_told_once_a_second(desk):
         {"troubles": (DELAY,)},
         {"ignored": (Notice(path="x", reason="is a folder"),)},
         {"results": (OUTCOME,)},
-        {"job": None},
-        {"job": JOB.model_copy(update={"id": "2"})},
+        {"jobs": ()},
+        {"jobs": (JOB.model_copy(update={"id": "2"}),)},
+        {"jobs": (JOB.model_copy(update={"step": 1}), OTHER_JOB)},
+        {"workers": (WORKER,)},
     ],
 )
 def test_whatever_else_changes_is_told_at_once(desk, news):
@@ -101,6 +106,11 @@ NO_JOBS = {"waiting": 0, "held": 0, "arriving": 0, "running": 0, "failed": 0}
         (IDLE, {}, "idle"),
         (IDLE, {"held": 2, "failed": 7}, "idle, 2 held"),
         (painting(progress=0.419), {"waiting": 3, "running": 1}, "painting cat.jpg as swirls, 41 %, 3 waiting"),
+        (
+            IDLE.model_copy(update={"state": State.PAINTING, "jobs": (JOB, OTHER_JOB, THIRD_JOB)}),
+            {"waiting": 3, "running": 3},
+            "painting cat.jpg as swirls, 0 %, and 2 more, 3 waiting",
+        ),
         (
             painting().model_copy(update={"state": State.STOPPING}),
             {"running": 1},

@@ -18,6 +18,8 @@ from nstd.daemon.status import (
     QueuedJob,
     SpoolStatus,
     State,
+    WorkerState,
+    WorkerStatus,
     read_status,
     write_status,
 )
@@ -73,8 +75,22 @@ def test_what_is_written_is_read_again(world):
             "config_error": "config.yaml:1:1: nonsense",
             "troubles": (DELAY.model_copy(update={"subject": "inbox", "about": ""}),),
             "deferred": (DELAY,),
-            "job": CurrentJob(
-                id="1", photo="Kätzchen 猫.jpg", preset="swirls", progress=0.5, step=1, steps=2, loss=1e9
+            "jobs": (
+                CurrentJob(
+                    id="1",
+                    photo="Kätzchen 猫.jpg",
+                    preset="swirls",
+                    worker="gpu:0",
+                    progress=0.5,
+                    step=1,
+                    steps=2,
+                    loss=1e9,
+                ),
+                CurrentJob(id="2", photo="b.jpg", preset="swirls", worker="gpu:1"),
+            ),
+            "workers": (
+                WorkerStatus(name="gpu:0", place="gpu:0", state=WorkerState.PAINTING),
+                WorkerStatus(name="ray 1", place="", state=WorkerState.WAITING, reason="a GPU"),
             ),
             "ignored": (Notice(path="holiday", reason="is a folder"),),
             "results": (Outcome(job="0", photo="a.jpg", preset="wave", ended_at="2026-11-23T04:16:00Z", reason="!"),),

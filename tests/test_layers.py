@@ -21,6 +21,7 @@ HOUSE = (
     {"engine"},
     {"spool"},
     {"worker"},
+    {"cluster"},
     {"daemon"},
     {"starter", "users"},
     {"installation"},
@@ -29,6 +30,7 @@ HOUSE = (
     {"cli"},
     {"__main__", "__init__"},
 )
+EXIT_IF_LOADED = "sys.exit(not {'tensorflow', 'keras', 'ray'}.isdisjoint(sys.modules))"
 MODULES = sorted((ROOT / "nstd").rglob("*.py"))
 
 
@@ -73,19 +75,24 @@ def test_tensorflow_is_imported_where_tensors_are_only():
     assert rooms == {"engine", "worker"}
 
 
+def test_ray_is_imported_where_the_cluster_is_only():
+    rooms = {own_room(path) for path in MODULES for module in imported(path) if module.split(".")[0] in {"ray", "grpc"}}
+    assert rooms == {"cluster"}
+
+
 @pytest.mark.parametrize("module", ["nstd", "nstd.cli", "nstd.daemon.daemon", "nstd.terminal", "nstd.worker.process"])
-def test_import_loads_no_tensorflow(module):
-    code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+def test_import_loads_neither_tensorflow_nor_ray(module):
+    code = f"import sys, {module}; {EXIT_IF_LOADED}"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("command", ["--help", "check", "status"])
-def test_command_that_paints_nothing_loads_no_tensorflow(tmp_path, cache, command):
+def test_command_that_paints_nothing_loads_neither_tensorflow_nor_ray(tmp_path, cache, command):
     create_project(tmp_path)
     code = (
         f"import sys; from nstd.cli import main; sys.argv = ['nstd', {command!r}]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+        f"{EXIT_IF_LOADED}"
     )
     environ = os.environ | {"NSTD_CACHE": str(cache)}
     done = subprocess.run(

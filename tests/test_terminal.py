@@ -17,10 +17,12 @@ from nstd.daemon.status import (
     QueuedJob,
     SpoolStatus,
     State,
+    WorkerState,
+    WorkerStatus,
 )
 from nstd.job import FailureKind
 from nstd.spool.queue import Counts
-from nstd.terminal import duration, measuring_line, painting_bar, print_bench, print_status
+from nstd.terminal import duration, measuring_line, painting_bars, print_bench, print_status
 from nstd.worker.bench import Bench, Evaluation
 
 SINCE = "2026-11-23T04:15:00.123456Z"
@@ -42,6 +44,7 @@ JOB = CurrentJob(
     loss=1234567.8,
     seconds_left=65,
 )
+OTHER_JOB = CurrentJob(id="2", photo="dog.jpg", preset="dots", worker="gpu:1", progress=0.5, step=5, steps=10, loss=7)
 
 
 def told(capsys: pytest.CaptureFixture[str], status: SpoolStatus) -> str:
@@ -70,15 +73,45 @@ def test_durations_are_written_as_people_say_them(seconds, text):
 
 
 def test_running_daemon_tells_its_job(capsys):
-    out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, job=JOB)))
+    out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, jobs=(JOB,))))
     assert out.startswith(
         "Daemon 7 is painting, since 2026-11-23T04:15:00Z. 0 in the inbox, 3 waiting, 0 held, 1 running, 2 failed"
     )
     assert out.endswith("Painting [cat].jpg as swirls: 41%, step 41/100, loss 1,234,568, 1 min 05 s left")
 
 
+def worker(name: str, state: WorkerState, reason: str = "") -> WorkerStatus:
+    return WorkerStatus(name=name, place="" if reason else name, state=state, reason=reason)
+
+
+def test_several_workers_are_counted_by_what_they_do_and_named_with_their_jobs(capsys):
+    jobs = (JOB.model_copy(update={"worker": "gpu:0"}), OTHER_JOB)
+    workers = (
+        worker("gpu:0", WorkerState.PAINTING),
+        worker("gpu:1", WorkerState.PAINTING),
+        worker("gpu:2", WorkerState.IDLE),
+    )
+    out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, jobs=jobs, workers=workers)))
+    assert "2 failed Workers: 1 idle, 2 painting Painting [cat].jpg as swirls on gpu:0: 41%, step 41/100" in out
+    assert out.endswith("Painting dog.jpg as dots on gpu:1: 50%, step 5/10, loss 7")
+
+
+def test_single_worker_that_works_is_not_worth_a_line(capsys):
+    workers = (worker("gpu:0", WorkerState.PAINTING),)
+    out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, jobs=(JOB,), workers=workers)))
+    assert "Workers" not in out
+    assert " on gpu:0" not in out
+
+
+def test_what_workers_wait_for_is_told_once(capsys):
+    waits = "a node with [1] GPU"
+    workers = tuple(worker(f"ray {number}", WorkerState.WAITING, waits) for number in (1, 2))
+    out = told(capsys, status_of(DaemonStatus(state=State.IDLE, started_at=SINCE, workers=workers)))
+    assert out.endswith(f"Workers: 2 waiting Waiting for {waits}")
+
+
 def test_dead_daemons_job_is_not_told_as_running(capsys):
-    out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, job=JOB), pid=None))
+    out = told(capsys, status_of(DaemonStatus(state=State.PAINTING, started_at=SINCE, jobs=(JOB,)), pid=None))
     assert out == "No daemon is running. 0 in the inbox, 3 waiting, 0 held, 1 running, 2 failed"
 
 
@@ -154,8 +187,8 @@ def test_failures_are_told_even_if_no_daemon_has_left_a_word(capsys):
 def test_bar_is_drawn_on_a_real_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     reader, writer = os.openpty()
-    with os.fdopen(writer, "w") as screen, painting_bar(Console(file=screen, width=120)) as show:
-        show(JOB)
+    with os.fdopen(writer, "w") as screen, painting_bars(Console(file=screen, width=120)) as show:
+        show([JOB])
         drawn = b""
         while b"s left" not in drawn:
             assert select.select([reader], [], [], 10)[0], drawn
@@ -168,21 +201,36 @@ def test_bar_is_drawn_on_a_real_terminal(monkeypatch):
 
 def test_bar_shows_the_job_at_a_terminal():
     screen = StringIO()
-    with painting_bar(Console(file=screen, force_terminal=True, width=120, color_system=None)) as show:
-        show(JOB.model_copy(update={"loss": None}))
-        show(JOB)
-        show(None)
+    with painting_bars(Console(file=screen, force_terminal=True, width=120, color_system=None)) as show:
+        show([JOB.model_copy(update={"loss": None})])
+        show([JOB])
+        show([])
     drawn = screen.getvalue()
     assert "waiting for the first step" in drawn
     assert "[cat].jpg as swirls" in drawn
     assert " 41 % step 41/100, loss 1,234,568, 1 min 05 s left" in drawn
 
 
+def test_each_job_has_a_bar_until_it_ends():
+    screen = StringIO()
+    with painting_bars(Console(file=screen, force_terminal=True, width=120, color_system=None)) as show:
+        show([JOB, OTHER_JOB])
+        both = screen.getvalue()
+        show([OTHER_JOB])
+        one = screen.getvalue().removeprefix(both)
+        show([])
+    assert "[cat].jpg as swirls" in both
+    assert "dog.jpg as dots" in both
+    assert " 50 % step 5/10, loss 7" in both
+    assert "[cat].jpg" not in one
+    assert "dog.jpg as dots" in one
+
+
 def test_bar_draws_nothing_into_a_pipe():
     pipe = StringIO()
-    with painting_bar(Console(file=pipe)) as show:
-        show(JOB)
-        show(None)
+    with painting_bars(Console(file=pipe)) as show:
+        show([JOB])
+        show([])
     assert pipe.getvalue().strip() == ""
 
 

@@ -1,9 +1,11 @@
-"""Rules between settings: names that must exist elsewhere in the file."""
+"""Rules between settings: names that must exist elsewhere in the file, and settings that exclude each other."""
 
+import importlib.util
 from collections.abc import Iterator
 
 from nstd.config.document import Document
 from nstd.config.problems import Problem, nearest_or_all
+from nstd.config.settings import Workers
 from nstd.preset import Network, layer_names
 
 _LAYER_SETTINGS = ("content_layers", "style_layers")
@@ -14,6 +16,8 @@ def broken_rules(document: Document) -> Iterator[Problem]:
     yield from _unknown_layers(document)
     yield from _unknown_default_presets(document)
     yield from _names_that_differ_in_case(document)
+    yield from _devices(document)
+    yield from _missing_extra(document)
 
 
 def _unknown_layers(document: Document) -> Iterator[Problem]:
@@ -49,3 +53,27 @@ def _names_that_differ_in_case(document: Document) -> Iterator[Problem]:
         other = first.setdefault(name.lower(), name)
         if other != name:
             yield document.problem(("presets", name), f"differs from {other!r} only in case", at_key=True)
+
+
+def _devices(document: Document) -> Iterator[Problem]:
+    engine = document.entries("engine")
+    devices = engine.get("devices")
+    listed = devices if isinstance(devices, list) else []
+    for index, device in enumerate(listed):
+        path = ("engine", "devices", index)
+        if device == "auto":
+            yield document.problem(path, "must be cpu or gpu:N: one of several cannot be found by itself (got 'auto')")
+        elif listed.index(device) < index:
+            yield document.problem(path, f"is listed twice (got {document.places[path].shown})")
+    if listed and engine.get("device", "auto") != "auto":
+        yield document.problem(("engine", "device"), "must be auto, or left out, where devices are listed")
+    if engine.get("workers") == Workers.RAY:
+        if listed:
+            yield document.problem(("engine", "devices"), "must be empty: ray.workers says how many there are")
+        if str(engine.get("device", "auto")).startswith("gpu"):
+            yield document.problem(("engine", "device"), "must be auto or cpu: Ray gives each worker its GPU")
+
+
+def _missing_extra(document: Document) -> Iterator[Problem]:
+    if document.entries("engine").get("workers") == Workers.RAY and importlib.util.find_spec("ray") is None:
+        yield document.problem(("engine", "workers"), "needs Ray, which comes with pip install 'nstd[cluster]'")

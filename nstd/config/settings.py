@@ -5,9 +5,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from nstd.preset import Network, NonNegativeFloat, PositiveFloat, Preset, Record
+from nstd.preset import Auto, Network, NonNegativeFloat, PositiveFloat, Preset, Record, auto_for_none, none_for
 
 
 class Precision(StrEnum):
@@ -79,6 +79,13 @@ class WorkerSettings(Record):
     idle_release_minutes: NonNegativeFloat = 0
 
 
+class Workers(StrEnum):
+    """Where the workers are: processes of this machine, or actors in a Ray cluster."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 _DEVICE: Final = "^(auto|cpu|gpu:[0-9]{1,3})$"
 
 
@@ -89,20 +96,89 @@ def _is_device(text: str) -> str:
     return text
 
 
+Device = Annotated[str, AfterValidator(_is_device), WithJsonSchema({"type": "string", "pattern": _DEVICE})]
+
+
 class EngineSettings(Record):
     """What computes the pictures.
 
     Attributes:
+        workers: `local`, or `ray` for a cluster, as the section `ray` says.
         network: whose features are compared.
         device: `auto`, `cpu` or `gpu:N`.
+        devices: several of them, each for a worker of its own; empty for `device` alone.
         precision: arithmetic of the network's convolutions.
         gpu_memory_gib: memory of the GPU to take at most, in GiB; 0 takes what is needed.
     """
 
+    workers: Workers = Workers.LOCAL
     network: Network = Network.VGG19
-    device: Annotated[str, AfterValidator(_is_device), WithJsonSchema({"type": "string", "pattern": _DEVICE})] = "auto"
+    device: Device = "auto"
+    devices: tuple[Device, ...] = ()
     precision: Precision = Precision.AUTO
     gpu_memory_gib: NonNegativeFloat = 0
+
+
+_CLUSTER: Final = r"^(auto|(ray://)?[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$"
+
+
+def _is_cluster(text: str) -> str:
+    if not re.fullmatch(_CLUSTER, text):
+        msg = "must be auto, host:6379 or ray://host:10001"
+        raise ValueError(msg)
+    return text
+
+
+MoreThanNone = Annotated[int, Field(ge=1, le=10_000, strict=True)]
+
+
+class ClusterSettings(Record):
+    """How to reach a Ray cluster, and what a worker needs there.
+
+    Attributes:
+        address: `auto` for the cluster of which this machine is a node, `host:6379` for the head of that cluster, or
+            `ray://host:10001` for one elsewhere.
+        num_gpus: of a node, for each worker.
+        num_cpus: of a node, for each worker.
+        insecure: also use a cluster that lets anybody in.
+    """
+
+    address: Annotated[str, AfterValidator(_is_cluster), WithJsonSchema({"type": "string", "pattern": _CLUSTER})] = (
+        "auto"
+    )
+    num_gpus: NonNegativeFloat = 1
+    num_cpus: NonNegativeFloat = 1
+    insecure: Annotated[bool, Field(strict=True)] = False
+
+
+class RaySettings(ClusterSettings):
+    """The Ray cluster that paints, if `engine.workers` is `ray`.
+
+    Attributes:
+        workers: how many. None: as many as there are jobs.
+        min_workers: with `workers: auto`, how many are kept while there is nothing to do.
+        max_workers: with `workers: auto`, how many at most.
+        idle_minutes: with `workers: auto`, time without a job after which a worker gives its place back.
+    """
+
+    workers: Annotated[
+        MoreThanNone | None,
+        BeforeValidator(none_for("auto", "a whole number"), json_schema_input_type=Auto | MoreThanNone),
+        PlainSerializer(auto_for_none),
+    ] = Field("auto", validate_default=True)
+    min_workers: Annotated[int, Field(ge=0, le=10_000, strict=True)] = 0
+    max_workers: MoreThanNone = 16
+    idle_minutes: PositiveFloat = 5
+
+    @property
+    def most_workers(self) -> int:
+        """How many there may be."""
+        return self.max_workers if self.workers is None else self.workers
+
+    @property
+    def cluster(self) -> ClusterSettings:
+        """What does not change while its workers run."""
+        return ClusterSettings(**{name: getattr(self, name) for name in ClusterSettings.model_fields})
 
 
 _HOST: Final = r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*|\[[0-9A-Fa-f:.]+\]"
@@ -172,6 +248,7 @@ class Config(Record):
         default_presets: presets for photos dropped into the inbox's own top folder.
         worker: how jobs are run.
         engine: what computes the pictures.
+        ray: the cluster that does, if one does.
         metrics: where they can be read.
         limits: what a content or style image may be at most.
         presets: named recipes; each has its own folder in inbox and outbox.
@@ -181,6 +258,7 @@ class Config(Record):
     default_presets: tuple[str, ...] = ()
     worker: WorkerSettings = WorkerSettings()
     engine: EngineSettings = EngineSettings()
+    ray: RaySettings = RaySettings()
     metrics: MetricsSettings = MetricsSettings()
     limits: Limits = Limits()
     presets: Annotated[

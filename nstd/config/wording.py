@@ -8,7 +8,15 @@ from pydantic_core import ErrorDetails
 
 from nstd.config.document import Document
 from nstd.config.problems import Problem, SettingPath, nearest, nearest_or_all
-from nstd.config.settings import Config, EngineSettings, Limits, MetricsSettings, SpoolSettings, WorkerSettings
+from nstd.config.settings import (
+    Config,
+    EngineSettings,
+    Limits,
+    MetricsSettings,
+    RaySettings,
+    SpoolSettings,
+    WorkerSettings,
+)
 from nstd.preset import Preset, StyleImage
 
 _WORDS: Final = {
@@ -33,6 +41,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "spool": SpoolSettings,
     "worker": WorkerSettings,
     "engine": EngineSettings,
+    "ray": RaySettings,
     "metrics": MetricsSettings,
     "limits": Limits,
     "presets.NAME": Preset,

@@ -12,8 +12,9 @@ from typing import Final
 
 import structlog
 
+from nstd.cluster.process import Cluster
 from nstd.config.settings import Config
-from nstd.daemon.easel import Easel, StartWorker
+from nstd.daemon.easel import StartWorker
 from nstd.daemon.exposition import Exposition
 from nstd.daemon.housekeeper import Housekeeper
 from nstd.daemon.intake import Intake
@@ -21,6 +22,7 @@ from nstd.daemon.live_config import LiveConfig
 from nstd.daemon.mender import Mender
 from nstd.daemon.metrics import Metrics
 from nstd.daemon.outcomes import Outcomes
+from nstd.daemon.pool import JoinCluster, Pool
 from nstd.daemon.report import Reporter, sentence
 from nstd.daemon.service_manager import ServiceManager
 from nstd.daemon.status import DaemonStatus, State, read_daemon_status
@@ -30,13 +32,12 @@ from nstd.daemon.wake import Wake
 from nstd.daemon.watch import FolderWatch, FolderWatches
 from nstd.spool.durable import trouble
 from nstd.spool.folders import Folders
-from nstd.spool.jobs import DamagedJobError, JobFolder, Wish, timestamp
+from nstd.spool.jobs import DamagedJobError, JobFolder, timestamp
 from nstd.spool.lock import spool_lock
 from nstd.spool.mounts import Mounts
 from nstd.spool.names import to_text
 from nstd.spool.queue import Queue
 from nstd.weights.store import find_weights
-from nstd.worker.messages import Setup
 from nstd.worker.process import WorkerProcess
 
 _FAREWELL_SECONDS: Final = 10.0
@@ -46,7 +47,7 @@ _log = structlog.get_logger()
 
 
 class Daemon:
-    """Watch the inbox, keep the queue, give jobs to the worker, publish what it paints.
+    """Watch the inbox, keep the queue, give jobs to the workers, publish what they paint.
 
     Args:
         live: the config.
@@ -56,7 +57,8 @@ class Daemon:
         clock: seconds that never run backwards.
         now: the wall clock.
         first_pause_seconds: between the first two tries, when the machine is in trouble.
-        start_worker: makes a worker.
+        start_worker: makes a worker of this machine.
+        join_cluster: makes the connection to a cluster.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Daemon:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         first_pause_seconds: float = FIRST_PAUSE_SECONDS,
         start_worker: StartWorker = WorkerProcess,
+        join_cluster: JoinCluster = Cluster,
     ) -> None:
         config = live.config
         self._live = live
@@ -91,20 +94,22 @@ class Daemon:
             self._folders, self._mounts, self._jobs, self._metrics, max_attempts=config.worker.max_attempts, now=now
         )
         self._mender = Mender(self._folders, self._mounts, self._jobs, self._outcomes, config, now=now)
-        self._easel = Easel(
-            self._setup(config),
-            config.worker,
-            self._folders,
-            self._outcomes,
-            self._metrics,
+        self._pool = Pool(
+            config,
+            cache,
+            folders=self._folders,
+            outcomes=self._outcomes,
+            metrics=self._metrics,
+            delays=self._parts,
             clock=clock,
             start=start_worker,
+            join=join_cluster,
         )
         self._intake = Intake(self._folders, config, self._jobs, self._metrics, now=now, clock=clock)
         self._housekeeper = Housekeeper(self._folders, config.spool, now=now)
         self._survey = Survey(self._queue, clock)
         self._reporter = Reporter(self._folders, self._mounts, on_status, clock)
-        self._manager = ServiceManager({"watch": self._is_watching, "worker": self._easel.is_well})
+        self._manager = ServiceManager({"watch": self._is_watching, "worker": self._pool.is_well})
         self._mend_due = clock() + config.spool.rescan_seconds
         self._is_asked = threading.Event()
         self._stop_by: float | None = None
@@ -137,7 +142,7 @@ class Daemon:
                     self._work()
                     self._report(self._state())
                     self._wait(wake)
-                    self._listen()
+                    self._pool.read()
                     self._manager.beat()
         return self._outcomes.failed + self._intake.refused + self._intake.blocked == 0
 
@@ -172,14 +177,13 @@ class Daemon:
             return
         if config := self._live.advance():
             self._use(config)
-        if self._easel.claimed and self._easel.claimed.folder.has(*Wish):
-            self._easel.interrupt()
+        self._pool.interrupt(wished_only=True)
         self._mend()
         self._parts.attempt(Part.INBOX, self._take_in)
         if not self._parts.seconds_left(Part.PAINTING):
             with self._parts.guarding(Part.PAINTING):
                 self._paint_next()
-        self._easel.release_idle()
+        self._pool.release_idle()
         self._housekeeper.advance()
         self._mend_due = min(self._mend_due, self._clock() + self._seconds_of_trouble())
 
@@ -188,14 +192,11 @@ class Daemon:
         self._mender.config = config
         self._intake.use(config)
         self._outcomes.max_attempts = config.worker.max_attempts
-        self._easel.use(self._setup(config), config.worker)
+        self._pool.use(config)
         self._metrics.expect(config.presets)
         self._exposition.use(config.metrics)
         self._housekeeper.use(config.spool)
         self._mend_due = self._clock()
-
-    def _setup(self, config: Config) -> Setup:
-        return Setup(engine=config.engine, limits=config.limits, cache=self._cache)
 
     def _mend(self) -> None:
         """Look now and then, and after trouble, for what is half done and for watches that have gone blind."""
@@ -204,8 +205,7 @@ class Daemon:
             return
         self._is_asked.clear()
         self._mend_due = self._clock() + self._live.config.spool.rescan_seconds
-        claimed = {self._easel.claimed.job.id} if self._easel.claimed else set()
-        self._parts.attempt(Part.QUEUE, lambda: self._mender.mend(claimed))
+        self._parts.attempt(Part.QUEUE, lambda: self._mender.mend(self._pool.claimed))
         self._inbox_watch.renew()
         self._config_watch.renew()
         self._queue_watch.renew()
@@ -216,9 +216,11 @@ class Daemon:
         self._intake.advance()
 
     def _paint_next(self) -> None:
-        """Claim the oldest job as soon as there is a worker for it."""
-        while self._easel.claimed is None and (folder := self._queue.next(self._jobs.pending)):
-            if self._needs_worker(folder) and not self._easel.prepare():
+        """Claim the oldest jobs, as many as there are workers for."""
+        while folder := self._queue.next(self._jobs.pending):
+            easel = self._pool.free()
+            if easel is None and self._needs_worker(folder):
+                self._pool.prepare(max(1, self._survey.jobs().counts.waiting))
                 return
             try:
                 claimed = self._queue.claim(self._now(), self._jobs.pending)
@@ -227,12 +229,11 @@ class Daemon:
                 continue
             if claimed is None or self._outcomes.is_spent(claimed):
                 continue
-            if not self._easel.is_ready:  # somebody has held or cancelled the job that needed no worker
+            if easel is None:  # somebody has held or cancelled the job that needed no worker
                 self._outcomes.interrupted(claimed)
                 return
-            self._easel.paint(claimed)
-        if self._easel.claimed is None:
-            self._parts.clear(Part.PAINTING)
+            easel.paint(claimed)
+        self._pool.rest()
 
     def _needs_worker(self, folder: JobFolder) -> bool:
         with trouble("read the queue"):
@@ -241,14 +242,8 @@ class Daemon:
             except DamagedJobError:
                 return False
 
-    def _listen(self) -> None:
-        """Hear the worker; a job that came one step on, or to its end, shows that painting works."""
-        with self._parts.guarding(Part.PAINTING):
-            if self._easel.read():
-                self._parts.clear(Part.PAINTING)
-
     def _is_done(self) -> bool:
-        if self._easel.claimed:
+        if self._pool.claimed:
             return self._stop_by is not None and self._clock() >= self._stop_by
         if self._stop_by is not None:
             return True
@@ -259,13 +254,12 @@ class Daemon:
         return counts.waiting + counts.arriving + counts.running == 0 and self._intake.is_drained()
 
     def _wait(self, wake: Wake) -> None:
-        """Sleep until a signal, a hint, a word from the worker, or the next thing that is due."""
+        """Sleep until a signal, a hint, a word from a worker, or the next thing that is due."""
         # The default one needs a descriptor of its own, and there may be none left.
         with selectors.PollSelector() as selector:
             selector.register(wake, selectors.EVENT_READ)
-            if worker := self._easel.worker:
-                selector.register(worker.events, selectors.EVENT_READ)
-                selector.register(worker.chatter, selectors.EVENT_READ)
+            for outlet in self._pool.outlets:
+                selector.register(outlet, selectors.EVENT_READ)
             selector.select(min(self._seconds_to_next(), _LONGEST_SLEEP_SECONDS))
         woken = wake.read()
         if woken.hinted:
@@ -281,12 +275,12 @@ class Daemon:
             self._stop_by = self._clock()
 
     def _stop(self) -> None:
-        """Let the running job come to its next step and write its checkpoint; a later signal is not as patient."""
-        seconds = self._easel.seconds_to_stop()
+        """Let the running jobs come to their next step and write checkpoints; a later signal is not as patient."""
+        seconds = self._pool.seconds_to_stop()
         self._stop_by = self._clock() + seconds
-        self._easel.interrupt()
+        self._pool.interrupt()
         self._manager.stopping(seconds + _FAREWELL_SECONDS)
-        _log.info("stopping", job=self._easel.claimed and self._easel.claimed.job.id, seconds_at_most=round(seconds))
+        _log.info("stopping", jobs=sorted(self._pool.claimed), seconds_at_most=round(seconds))
 
     def _seconds_to_next(self) -> float:
         if self._stop_by is not None:
@@ -295,7 +289,7 @@ class Daemon:
             self._parts.seconds_left(Part.INBOX) or self._intake.seconds_to_next(),
             self._housekeeper.seconds_to_next(),
             self._seconds_of_trouble(),
-            self._easel.seconds_to_next(),
+            self._pool.seconds_to_next(),
             self._tellings.seconds_left(Part.METRICS) or self._exposition.seconds_to_next(),
             self._survey.seconds_to_next(),
             self._manager.seconds_to_beat(),
@@ -309,7 +303,7 @@ class Daemon:
     def _state(self) -> State:
         if self._stop_by is not None:
             return State.STOPPING
-        return State.PAINTING if self._easel.claimed else State.IDLE
+        return State.PAINTING if self._pool.claimed else State.IDLE
 
     def _report(self, state: State) -> None:
         status = DaemonStatus(
@@ -318,7 +312,8 @@ class Daemon:
             config_error=self._live.error,
             troubles=(*self._parts.lasting, *self._tellings.lasting),
             deferred=self._jobs.told,
-            job=self._easel.current,
+            jobs=self._pool.jobs,
+            workers=self._pool.workers,
             ignored=self._intake.notices,
             results=tuple(self._outcomes.results),
         )
@@ -326,18 +321,18 @@ class Daemon:
         self._manager.say(sentence(status, jobs.counts))
         if not self._live.is_reloading:
             self._manager.reloaded()
-        self._metrics.show(status, jobs, has_worker=self._easel.worker is not None)
+        self._metrics.show(status, jobs)
         self._tellings.attempt(Part.METRICS, self._exposition.publish)
         self._parts.attempt(Part.STATUS, lambda: self._reporter.report(status))
 
     @contextlib.contextmanager
     def _farewell(self) -> Iterator[None]:
-        """Whatever ends the loop: end the worker, give its job back, and leave a last status."""
+        """Whatever ends the loop: end the workers, give their jobs back, and leave a last status."""
         try:
             yield
         finally:
             try:
-                self._easel.close()
+                self._pool.close()
                 self._outcomes.again(at_once=True)
             finally:
                 try:

@@ -1,26 +1,28 @@
-"""The daemon's easel: the worker, and the job it has."""
+"""An easel of the daemon: a worker, and the job it has."""
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
 from nstd.config.settings import WorkerSettings
 from nstd.daemon.metrics import Metrics
 from nstd.daemon.outcomes import Outcomes, names
-from nstd.daemon.status import CurrentJob
+from nstd.daemon.status import CurrentJob, WorkerState, WorkerStatus
 from nstd.errors import ConfigError, EngineError, SpoolError
 from nstd.job import FailureKind
 from nstd.spool.durable import trouble
 from nstd.spool.folders import Folders
 from nstd.spool.jobs import ClaimedJob
+from nstd.worker.line import Worker
 from nstd.worker.messages import (
     Blame,
     Checkpointed,
     Done,
     Event,
     Failed,
+    Fallen,
     Hindered,
     Interim,
     Interrupted,
@@ -32,10 +34,10 @@ from nstd.worker.messages import (
     StartedOver,
     Stepped,
     StyleSource,
+    Waiting,
 )
 from nstd.worker.pace import Pace
 from nstd.worker.patience import Patience
-from nstd.worker.process import WorkerProcess
 
 _MINUTE_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 5.0
@@ -44,22 +46,41 @@ _WRITING_SECONDS_A_PIXEL: Final = 5e-6
 
 _log = structlog.get_logger()
 
-StartWorker = Callable[[Setup], WorkerProcess]
+StartWorker = Callable[[Setup], Worker]
+
+
+class Place(NamedTuple):
+    """What the settings say of one worker, and how to start it.
+
+    Attributes:
+        name: by which a person knows it.
+        subject: of the pause that its trouble begins.
+        setup: to start it with.
+        settings: how it runs jobs.
+        start: makes it.
+    """
+
+    name: str
+    subject: str
+    setup: Setup
+    settings: WorkerSettings
+    start: StartWorker
 
 
 class Easel:
     """Keep one worker warm, give it one job at a time, and hand what becomes of the job to `outcomes`.
 
     Args:
-        setup: for the worker.
-        settings: how jobs are run.
+        place: what the settings say of its worker.
         folders: of the spool.
         outcomes: what to do with jobs that end.
         metrics: told of steps and workers.
-        clock: seconds, for the time left.
-        start: makes a worker.
+        clock: seconds that never run backwards.
 
     Attributes:
+        name: by which a person knows its worker.
+        subject: of the pause that trouble of its worker begins.
+        idle_since: by the clock.
         worker: None until it is needed, and after it has ended.
         is_ready: the worker has loaded the network.
         claimed: the job that the worker has.
@@ -68,36 +89,52 @@ class Easel:
 
     def __init__(
         self,
-        setup: Setup,
-        settings: WorkerSettings,
+        place: Place,
         folders: Folders,
         outcomes: Outcomes,
         metrics: Metrics,
-        *,
         clock: Callable[[], float] = time.monotonic,
-        start: StartWorker = WorkerProcess,
     ) -> None:
         self._folders = folders
         self._outcomes = outcomes
         self._metrics = metrics
         self._clock = clock
-        self._start = start
         self._pace = Pace(clock)
-        self.worker: WorkerProcess | None = None
+        self.worker: Worker | None = None
         self.is_ready = False
+        self._place = ""
         self._device = ""
+        self._waits_for = ""
         self._has_had_a_job = False
-        self._idle_since = clock()
+        self.idle_since = clock()
         self.claimed: ClaimedJob | None = None
         self.current: CurrentJob | None = None
         self._is_interrupted = False
-        self.use(setup, settings)
+        self._counted = 0
+        self.use(place)
         self._patience = self._new_patience(0)
 
-    def use(self, setup: Setup, settings: WorkerSettings) -> None:
+    def use(self, place: Place) -> None:
         """Go by these settings from the next job on."""
-        self._setup = setup
-        self._settings = settings
+        self.name, self.subject, self._setup, self._settings, self._start = place
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no job; there need not be a worker."""
+        return self.claimed is None
+
+    @property
+    def status(self) -> WorkerStatus | None:
+        """Tell how the worker is, if there is one."""
+        if self.worker is None:
+            return None
+        states = {
+            WorkerState.PAINTING: self.claimed is not None,
+            WorkerState.IDLE: self.is_ready,
+            WorkerState.WAITING: bool(self._waits_for),
+        }
+        state = next((state for state, holds in states.items() if holds), WorkerState.LOADING)
+        return WorkerStatus(name=self.name, place=self._place, state=state, reason=self._waits_for)
 
     def prepare(self) -> bool:
         """Have a worker with the network loaded; return whether it is there already.
@@ -113,7 +150,7 @@ class Easel:
             self._has_had_a_job = False
             self._patience = self._new_patience(0)
             self._metrics.worker_started()
-            _log.info("worker_started", pid=self.worker.pid)
+            _log.info("worker_started", worker=self.name, pid=self.worker.pid)
         return self.is_ready
 
     def paint(self, claimed: ClaimedJob) -> None:
@@ -122,11 +159,12 @@ class Easel:
             raise AssertionError("there is no worker")
         job = claimed.job
         self.claimed, self._pace, self._has_had_a_job = claimed, Pace(self._clock), True
-        self.current = CurrentJob(id=job.id, photo=job.content.name, preset=job.preset_name)
+        self.current = CurrentJob(id=job.id, photo=job.content.name, preset=job.preset_name, worker=self._place)
         self._is_interrupted = False
+        self._counted = 0
         self._patience = self._new_patience(job.preset.size_px)
         self.worker.request(self._request(claimed))
-        _log.info("job_started", **names(job), attempt=job.attempts)
+        _log.info("job_started", **names(job), attempt=job.attempts, worker=self._place)
 
     def is_well(self) -> bool:
         """Tell whether the worker is not silent for longer than it may be, if anything is expected of it."""
@@ -135,7 +173,12 @@ class Easel:
     def release_idle(self) -> None:
         """End a worker that has had nothing to do for long, so that others have the device."""
         if self._seconds_to_release() <= 0 and self.worker:
-            _log.info("worker_released", pid=self.worker.pid, idle_minutes=self._settings.idle_release_minutes)
+            _log.info(
+                "worker_released",
+                worker=self.name,
+                pid=self.worker.pid,
+                idle_minutes=self._settings.idle_release_minutes,
+            )
             self.close()
 
     def interrupt(self) -> None:
@@ -171,13 +214,12 @@ class Easel:
                 self._hear(worker)
             except EngineError as error:
                 worker.kill()
-                self._bury(worker, f"{error} and ")
+                self._bury(worker, f"{error} and ", is_to_blame=True)
         return had_job and (self.current is None or self.current.step > 0)
 
     def close(self) -> None:
         """End the worker; a job that it still has is given back."""
-        worker, self.worker, self.is_ready = self.worker, None, False
-        if worker:
+        if worker := self._lose():
             worker.close(0 if self.claimed else 5)
         if claimed := self._release():
             self._outcomes.interrupted(claimed)
@@ -191,24 +233,27 @@ class Easel:
         minutes = self._settings.idle_release_minutes
         if not minutes or self.worker is None or self._is_busy:
             return float("inf")
-        return self._idle_since + minutes * _MINUTE_SECONDS - self._clock()
+        return self.idle_since + minutes * _MINUTE_SECONDS - self._clock()
 
-    def _hear(self, worker: WorkerProcess) -> None:
+    def _hear(self, worker: Worker) -> None:
         """Raise EngineError if the worker has hung or lost its senses."""
         for event in worker.read_events():
             self._patience.heard()
             self._act_on(event)
         if worker.events.closed:
-            self._bury(worker, "")
+            self._bury(worker, "", is_to_blame=worker.falls_by_its_job)
         elif not self.is_well():
             msg = f"said nothing for {self._patience.seconds:.0f} s"
             raise EngineError(msg)
 
     def _act_on(self, event: Event) -> None:
         match event:
+            case Waiting():
+                self._waits_for = event.reason
             case Ready():
-                self.is_ready, self._idle_since, self._device = True, self._clock(), event.engine.device
-                _log.info("worker_ready", **event.engine.model_dump(mode="json"))
+                self._welcome(event)
+            case Fallen():
+                self._fell(event)
             case Stepped():
                 self._step(event)
             case Resumed() | StartedOver() | Checkpointed() | Hindered():
@@ -218,16 +263,35 @@ class Easel:
                 raise ConfigError(event.message)
             case Failed() if not self.is_ready:
                 self.close()
-                msg = f"the worker cannot load the network: {event.message}"
+                msg = f"the worker cannot begin: {event.message}"
                 raise SpoolError(msg)
             case _ if claimed := self._release():
                 self._conclude(claimed, event)
-                self._idle_since = self._clock()
+                self.idle_since = self._clock()
+
+    def _welcome(self, ready: Ready) -> None:
+        self.is_ready, self.idle_since, self._waits_for = True, self._clock(), ""
+        self._place = ready.place or ready.engine.device
+        # Several workers may have the same place in a cluster.
+        self._device = f"{ready.place} ({self.name})" if ready.place else self._place
+        _log.info("worker_ready", worker=self.name, place=self._place, **ready.engine.model_dump(mode="json"))
+
+    def _fell(self, fallen: Fallen) -> None:
+        """Take leave of a worker in whose place another one is being started."""
+        _log.warning("worker_ended", worker=self.name, place=self._place, how=fallen.how)
+        self._forget()
+        self._patience = self._new_patience(0)
+        if claimed := self._release():
+            if fallen.with_machine:
+                self._outcomes.interrupted(claimed)
+            else:
+                self._outcomes.attempt_failed(claimed, f"the worker {fallen.how}")
 
     def _step(self, event: Stepped) -> None:
         if self.current:
             self.current = self.current.after(event, self._pace.seconds_left(event))
-            self._metrics.stepped(self.current, self._device, event.device_memory_bytes)
+            before, self._counted = self._counted, event.number
+            self._metrics.stepped(self.current, event.number - before, self._device, event.device_memory_bytes)
 
     def _take_note(self, event: Resumed | StartedOver | Checkpointed | Hindered) -> None:
         if (claimed := self.claimed) is None:
@@ -235,7 +299,7 @@ class Easel:
         about = names(claimed.job)
         match event:
             case Resumed():
-                self.claimed = self._outcomes.resumed(claimed)
+                self.claimed, self._counted = self._outcomes.resumed(claimed), event.number
                 _log.info("job_resumed", **about, step=event.number, seconds_before=round(event.seconds, 1))
             case StartedOver():
                 self.claimed = self._outcomes.started_over(claimed)
@@ -264,21 +328,43 @@ class Easel:
                     claimed, event.message, traceback=event.traceback, worker_log=self._worker_log()
                 )
 
-    def _bury(self, worker: WorkerProcess, manner: str) -> None:
-        """Clear up after a worker that has ended by itself, or was ended because it hung."""
+    def _bury(self, worker: Worker, manner: str, *, is_to_blame: bool) -> None:
+        """Clear up after a worker that has ended by itself, or was ended because it hung.
+
+        Args:
+            worker: that one.
+            manner: what came before its end, to follow "the worker".
+            is_to_blame: the job that it had, for its end.
+        """
         worker.read_chatter()
+        was_ready = self.is_ready
         worker_log, ending = self._worker_log(), f"{manner}{worker.close()}"
-        was_ready, self.worker, self.is_ready = self.is_ready, None, False
-        _log.warning("worker_ended", pid=worker.pid, how=ending)
-        if claimed := self._release():
+        self._lose()
+        _log.warning("worker_ended", worker=self.name, pid=worker.pid, how=ending)
+        claimed = self._release()
+        if claimed and is_to_blame:
             self._outcomes.attempt_failed(claimed, f"the worker {ending}", worker_log=worker_log)
-        elif not self._has_had_a_job:
-            msg = f"the worker {ending} {'before its first job' if was_ready else 'while it loaded the network'}"
-            raise SpoolError(msg)
+            return
+        if claimed:
+            self._outcomes.interrupted(claimed)
+        elif self._has_had_a_job and is_to_blame:
+            return
+        doing = "" if claimed else " before its first job" if was_ready else " while it loaded the network"
+        msg = f"the worker {ending}{doing}"
+        raise SpoolError(msg)
+
+    def _lose(self) -> Worker | None:
+        worker, self.worker = self.worker, None
+        self._forget()
+        return worker
+
+    def _forget(self) -> None:
+        self._metrics.worker_ended(self._device)
+        self.is_ready, self._place, self._device, self._waits_for = False, "", "", ""
 
     def _release(self) -> ClaimedJob | None:
         claimed, self.claimed, self.current = self.claimed, None, None
-        self._idle_since = self._clock()
+        self.idle_since = self._clock()
         return claimed
 
     def _request(self, claimed: ClaimedJob) -> Request:

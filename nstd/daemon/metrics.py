@@ -4,6 +4,7 @@ Names follow https://prometheus.io/docs/practices/naming/. No label ever holds a
 not decide how many series there are.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 
 from nstd import __version__
-from nstd.daemon.status import CurrentJob, DaemonStatus
+from nstd.daemon.status import CurrentJob, DaemonStatus, WorkerState
 from nstd.daemon.survey import Jobs
 from nstd.job import Job, Painting
 
@@ -48,7 +49,8 @@ class Metrics:
         self._clock = clock
         self._now = now
         self._waiting_since: datetime | None = None
-        self._first_step: tuple[str, int, float] | None = None
+        self._first_steps: dict[str, tuple[int, float]] = {}
+        self._paces: dict[str, float] = {}
         self.registry = CollectorRegistry()
         self._jobs = self._counter("jobs", "Jobs that came to their end.", "preset", "outcome")
         self._duration = Histogram(
@@ -64,14 +66,14 @@ class Metrics:
         )
         wait.set_function(self._longest_wait)
         self._steps = self._counter("steps", "Evaluations of loss and gradient.", "preset")
-        self._pace = self._gauge("steps_per_second", "Evaluations a second of the running job; 0 without one.")
+        self._pace = self._gauge("steps_per_second", "Evaluations a second of all running jobs; 0 without one.")
         self._memory = self._gauge(
             "device_memory_bytes", "Memory in use: by a GPU's tensors, or by the worker without a GPU.", "device"
         )
         self._last_success = self._gauge(
             "last_success_timestamp_seconds", "When the last picture was published; 0 if none is known."
         )
-        self._worker = self._gauge("worker_resident", "1 while a worker runs.")
+        self._worker = self._gauge("worker_resident", "Workers that run.")
         self._worker_starts = self._counter("worker_starts", "Workers that were started.")
         self._config = self._gauge("config_valid", "1 while the config file that lies there is in force.")
         self._troubles = self._gauge("troubles", "Parts of the daemon that pause because something is wrong.")
@@ -105,39 +107,44 @@ class Metrics:
     def worker_started(self) -> None:
         """Count a new worker."""
         self._worker_starts.inc()
-        self._memory.clear()
 
-    def stepped(self, job: CurrentJob, device: str, memory_bytes: int) -> None:
-        """Count an evaluation.
+    def worker_ended(self, place: str) -> None:
+        """Forget what a worker held there."""
+        with contextlib.suppress(KeyError):
+            self._memory.remove(place)
+
+    def stepped(self, job: CurrentJob, evaluations: int, place: str, memory_bytes: int) -> None:
+        """Count evaluations.
 
         Args:
-            job: after it.
-            device: where it was done.
+            job: after them.
+            evaluations: since the last time.
+            place: where they were done.
             memory_bytes: that the worker holds there.
         """
-        self._steps.labels(job.preset).inc()
-        self._memory.labels(device).set(memory_bytes)
         now = self._clock()
-        if self._first_step is None or self._first_step[0] != job.id:
-            self._first_step = job.id, job.step, now
-        _, first, began = self._first_step
+        first, began = self._first_steps.setdefault(job.id, (job.step, now))
+        if job.step < first:  # another attempt has begun meanwhile
+            first, began = self._first_steps[job.id] = job.step, now
+        self._steps.labels(job.preset).inc(evaluations)
+        self._memory.labels(place).set(memory_bytes)
         if now > began:
-            self._pace.set((job.step - first) / (now - began))
+            self._paces[job.id] = (job.step - first) / (now - began)
 
-    def show(self, status: DaemonStatus, jobs: Jobs, *, has_worker: bool) -> None:
+    def show(self, status: DaemonStatus, jobs: Jobs) -> None:
         """Take over what the daemon tells about itself."""
         for state, count in jobs.counts:
             self._queue.labels(state).set(count)
         self._waiting_since = jobs.waiting_since
-        self._worker.set(has_worker)
+        self._worker.set(sum(worker.state is not WorkerState.WAITING for worker in status.workers))
         self._config.set(status.config_error is None)
         self._troubles.set(len(status.troubles))
         self._deferred.set(len(status.deferred))
-        if status.job is None:
-            self._first_step = None
-            self._pace.set(0)
-        if not has_worker:
-            self._memory.clear()
+        running = {job.id for job in status.jobs}
+        for known in (self._first_steps, self._paces):
+            for job_id in known.keys() - running:
+                del known[job_id]
+        self._pace.set(sum(self._paces.values()))
 
     def _longest_wait(self) -> float:
         since = self._waiting_since  # whoever reads the metrics does so in another thread

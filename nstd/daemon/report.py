@@ -51,8 +51,8 @@ class Reporter:
 
 
 def _but_for_progress(status: DaemonStatus) -> DaemonStatus:
-    job = status.job and CurrentJob(id=status.job.id, photo=status.job.photo, preset=status.job.preset)
-    return status.model_copy(update={"job": job})
+    jobs = tuple(CurrentJob(id=job.id, photo=job.photo, preset=job.preset, worker=job.worker) for job in status.jobs)
+    return status.model_copy(update={"jobs": jobs})
 
 
 def sentence(status: DaemonStatus, counts: Counts) -> str:
@@ -62,11 +62,12 @@ def sentence(status: DaemonStatus, counts: Counts) -> str:
 
 
 def _work(status: DaemonStatus) -> str:
-    job = status.job
-    if job is None:
+    if not status.jobs:
         return status.state.value
     doing = "stopping" if status.state is State.STOPPING else "painting"
-    return f"{doing} {job.photo} as {job.preset}, {int(100 * job.progress)} %"
+    job, *others = status.jobs
+    more = f", and {len(others)} more" if others else ""
+    return f"{doing} {job.photo} as {job.preset}, {int(100 * job.progress)} %{more}"
 
 
 def _queue(counts: Counts) -> Iterator[str]:

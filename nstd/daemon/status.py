@@ -44,11 +44,13 @@ class CurrentJob(Record):
         step: evaluations so far, of `steps`.
         loss: total loss of the last evaluation; None before the first.
         seconds_left: estimated from the progress so far; None before the first evaluation.
+        worker: the device that paints it, and on which node of a cluster.
     """
 
     id: str
     photo: str
     preset: str
+    worker: str = ""
     progress: float = 0
     step: Count = 0
     steps: Count = 0
@@ -59,6 +61,30 @@ class CurrentJob(Record):
         """Describe the same job one step later."""
         progress = {"progress": step.progress, "step": step.number, "steps": step.total, "loss": step.losses.total}
         return self.model_copy(update=progress | {"seconds_left": seconds_left})
+
+
+class WorkerState(StrEnum):
+    """What a worker is doing; `waiting` for a place in the cluster."""
+
+    WAITING = "waiting"
+    LOADING = "loading"
+    IDLE = "idle"
+    PAINTING = "painting"
+
+
+class WorkerStatus(Record):
+    """A worker that runs, or is about to.
+
+    Attributes:
+        name: of its device, or its number in the cluster.
+        place: the device that it computes on, and on which node of a cluster; empty before it is known.
+        reason: what a waiting one waits for.
+    """
+
+    name: str
+    place: str
+    state: WorkerState
+    reason: str = ""
 
 
 class Notice(Record):
@@ -83,7 +109,8 @@ class Delay(Record):
     """Something that waits for the machine's trouble to pass.
 
     Attributes:
-        subject: a job's id, or the part of the daemon that pauses: `inbox`, `queue`, `painting`, `status` or `metrics`.
+        subject: a job's id, or the part of the daemon that pauses: `inbox`, `queue`, `painting`, `status` or `metrics`;
+            `painting on gpu:1` where that is one of several devices.
         about: the photo and the preset of a job.
         reason: of the latest failure.
         since: when it first failed, ISO 8601 in UTC.
@@ -106,6 +133,8 @@ class DaemonStatus(Record):
         config_error: why the config file that lies there now is not in force, if it is not.
         troubles: parts of the daemon that pause, or are being tried again; the others go on.
         deferred: jobs that wait for the machine's trouble to pass; the others go on.
+        jobs: what is painted now.
+        workers: those that run, or are about to.
         ignored: what lies in the inbox and is no drop, or cannot become a job.
         results: the last jobs that ended, the latest first.
     """
@@ -115,7 +144,8 @@ class DaemonStatus(Record):
     config_error: str | None = None
     troubles: tuple[Delay, ...] = ()
     deferred: tuple[Delay, ...] = ()
-    job: CurrentJob | None = None
+    jobs: tuple[CurrentJob, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
     ignored: tuple[Notice, ...] = ()
     results: tuple[Outcome, ...] = ()
 

@@ -1,0 +1,120 @@
+"""A painter whose evaluations take a fixed time and nothing of the processor; a photo's words say what it does.
+
+`steps N SECONDS`: so many evaluations, each of that time. `kill`: end the process. `bug`: fail. `text`: refuse.
+"""
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from nstd import __version__
+from nstd.errors import InputError
+from nstd.job import EngineFacts, FileFacts, Losses, Painting
+from nstd.preset import Network
+from nstd.spool.durable import trouble
+from nstd.worker.files import Files
+from nstd.worker.messages import Checkpointed, Done, Event, Hindered, Interrupted, Request, Resumed, Stepped
+
+LOSSES = Losses(step=0, total=1.0, content=1.0, style={}, tv=0.0)
+FACTS = EngineFacts(
+    network=Network.VGG19,
+    weights_source="none",
+    weights_sha256="0" * 64,
+    device="cpu",
+    precision="float32",
+    precision_reason="it only counts",
+    nstd_version=__version__,
+    tensorflow_version="0",
+)
+
+
+class StandIn:
+    """Count steps, keep checkpoints, and paint by copying.
+
+    Args:
+        files: what the requests' paths lead to.
+    """
+
+    facts = FACTS
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def run(self, request: Request, is_stopped: Callable[[], bool]) -> Iterator[Event]:
+        """Do what the photo says."""
+        photo = bytes(self._files.image(request.content.path))
+        for style in request.styles:
+            self._files.image(style.path)
+        word, *numbers = photo.split()
+        if word == b"kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if word == b"bug":
+            raise ValueError("bug")
+        if word == b"text":
+            raise InputError("is not an image")
+        total, seconds = (int(numbers[0]), float(numbers[1])) if word == b"steps" else (2, 0.0)
+        yield from self._steps(request, total, seconds, is_stopped)
+        if not is_stopped():
+            yield Done(painting=self._painting(request, photo))
+
+    def _steps(self, request: Request, total: int, seconds: float, is_stopped: Callable[[], bool]) -> Iterator[Event]:
+        done = self._recall(request)
+        if done:
+            yield Resumed(number=done, seconds=done * seconds)
+        due = time.monotonic() + self._checkpoint_seconds(request)
+        for number in range(done + 1, total + 1):
+            time.sleep(seconds)
+            yield Stepped(number=number, total=total, progress=number / total, level=0, losses=LOSSES)
+            if is_stopped() or time.monotonic() >= due:
+                yield self._keep(request, number)
+                due = time.monotonic() + self._checkpoint_seconds(request)
+            if is_stopped():
+                yield Interrupted()
+                return
+
+    def _checkpoint_seconds(self, request: Request) -> float:
+        return (request.interim.checkpoint_seconds if request.interim else 0) or float("inf")
+
+    def _recall(self, request: Request) -> int:
+        try:
+            return int(self._files.read(request.interim.checkpoint)) if request.interim else 0
+        except FileNotFoundError:
+            return 0
+
+    def _keep(self, request: Request, number: int) -> Event:
+        if request.interim is None:
+            return Hindered(reason="nobody wants it")
+        padded = b"%12d" % number
+        try:
+            self._files.commit(request.interim.checkpoint, padded[:6], padded[6:])
+        except OSError as error:
+            return Hindered(reason=str(error))
+        return Checkpointed(number=number, bytes=len(padded), seconds=0)
+
+    def _painting(self, request: Request, photo: bytes) -> Painting:
+        picture = b"painted " + photo
+        with trouble("write the picture"):
+            self._files.commit(request.picture, picture)
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        size = {"width_px": 1, "height_px": 1}
+        level = {**size, "history": [LOSSES.model_dump()], "stop_reason": "iterations", "seconds": 1}
+        content = {name: getattr(request.content, name) for name in FileFacts.model_fields}
+        output = {"name": request.picture.name, "bytes": len(picture), "sha256": hashlib.sha256(picture).hexdigest()}
+        return Painting.model_validate(
+            {
+                "started_at": now,
+                "finished_at": now,
+                "preset": request.preset.model_dump(),
+                "content": content | size,
+                "styles": [],
+                "engine": FACTS,
+                "levels": [level],
+                "loss": {"initial": 1, "best": 1, "final": 1, "best_step": 0},
+                "stop_reason": "iterations",
+                "seconds": dict.fromkeys(("queued", "decode", "style_targets", "optimise", "encode"), 0),
+                "output": output | size,
+            }
+        )

@@ -1,0 +1,396 @@
+"""The driver: places actors in the cluster, and stands between each of them and the daemon's line to it."""
+
+import contextlib
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import ray
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
+
+from nstd import __version__
+from nstd.cluster.access import connect
+from nstd.cluster.actor import Actor
+from nstd.cluster.messages import SAYINGS, Greeting, Parcel
+from nstd.config.settings import ClusterSettings
+from nstd.errors import ConfigError, NstdError, SpoolError
+from nstd.spool.durable import replace, trouble, write_durably_from
+from nstd.weights.store import find_weights, load_weights
+from nstd.worker.messages import (
+    COMMANDS,
+    Blame,
+    Done,
+    Event,
+    Failed,
+    Fallen,
+    Interrupted,
+    Request,
+    Setup,
+    Stop,
+    Waiting,
+    to_line,
+)
+
+if TYPE_CHECKING:
+    from nstd.preset import Network
+
+_LONGEST_MESSAGE_BYTES: Final = 1 << 16
+_DESCRIPTORS: Final = 2
+_BETWEEN_LOOKS_SECONDS: Final = 1.0
+_SOON_SECONDS: Final = 5.0
+_TO_LEARN_THE_FATE_SECONDS: Final = 60.0
+_REMEMBERED_STYLES: Final = 256
+
+
+class Dismissed(Exception):  # noqa: N818  nothing has gone wrong
+    """The daemon has hung up."""
+
+
+class Line(NamedTuple):
+    """The daemon's line to one worker."""
+
+    setup: Setup
+    commands: IO[bytes]
+    events: IO[bytes]
+
+
+def serve(settings: ClusterSettings, control: socket.socket, actor: type[Actor] = Actor) -> None:
+    """Connect to the cluster, and give an actor to each line that the daemon asks for, until it hangs up.
+
+    Args:
+        settings: where the cluster is.
+        control: by which lines are asked for.
+        actor: what to place there.
+    """
+    try:
+        connect(settings)
+    except NstdError as error:
+        _refuse(control, error)
+        return
+    store = Store()
+    threads = []
+    for line in _lines(control):
+        relay = Relay(line, settings, store, actor)
+        threads.append(threading.Thread(target=_run, args=(relay,), daemon=True))
+        threads[-1].start()
+        threads = [thread for thread in threads if thread.is_alive()]
+    for thread in threads:
+        thread.join()
+
+
+def _run(relay: "Relay") -> None:
+    """Whatever a relay cannot cope with is the end of the driver, so that the daemon takes another one."""
+    try:
+        relay.run()
+    except BaseException as error:  # noqa: BLE001  as above
+        traceback.print_exception(error)
+        sys.stderr.write(f"the driver has lost the cluster: {_first_line(error)}\n")
+        sys.stderr.flush()
+        os._exit(os.EX_UNAVAILABLE)
+
+
+def _lines(control: socket.socket) -> Iterator[Line]:
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, _LONGEST_MESSAGE_BYTES, _DESCRIPTORS)
+        if not message:
+            return
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # noqa: FBT003  it takes no name
+        commands, events = descriptors
+        yield Line(Setup.model_validate_json(message), os.fdopen(commands, "rb"), os.fdopen(events, "wb"))
+
+
+def _refuse(control: socket.socket, error: NstdError) -> None:
+    """Tell it to all that have asked for a worker by now; the next who asks makes another try."""
+    control.setblocking(False)  # noqa: FBT003  it takes no name
+    failed = Failed(blame=Blame.OPERATOR if isinstance(error, ConfigError) else Blame.MACHINE, message=str(error))
+    with contextlib.suppress(BlockingIOError):
+        for line in _lines(control):
+            with contextlib.suppress(BrokenPipeError):
+                line.events.write(to_line(failed))
+                line.events.flush()
+
+
+class Store:
+    """What has been put into the cluster's object store, for all workers once: weights and style images."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._weights: dict[tuple[Network, Path], tuple[str, Any]] = {}
+        self._styles: dict[str, Any] = {}
+
+    def weights(self, setup: Setup) -> tuple[str, Any]:
+        """Return the SHA-256 and the stored file of a network's weights.
+
+        Raises:
+            WeightsError: they are missing or damaged.
+        """
+        key = setup.engine.network, setup.cache
+        with self._lock:
+            if key not in self._weights:
+                sha256 = load_weights(*key).sha256
+                self._weights[key] = sha256, put(find_weights(*key))
+            return self._weights[key]
+
+    def style(self, sha256: str, path: Path) -> Any:  # noqa: ANN401  a reference
+        """Return a style image's file.
+
+        Raises:
+            SpoolError: it cannot be read.
+        """
+        with self._lock:
+            self._styles[sha256] = reference = self._styles.pop(sha256, None) or put(path)
+            while len(self._styles) > _REMEMBERED_STYLES:
+                self._styles.pop(next(iter(self._styles)))
+            return reference
+
+
+def put(path: Path) -> Any:  # noqa: ANN401  a reference
+    """Put a file into the object store.
+
+    Raises:
+        SpoolError: it cannot be read.
+    """
+    with trouble("read what a worker needs"):
+        content = np.fromfile(path, np.uint8)
+    return ray.put(content)
+
+
+class Relay:
+    """One worker: the daemon's line on one side, an actor on the other.
+
+    Args:
+        line: to the daemon.
+        settings: what the actor needs of a node.
+        store: of what all workers need.
+        actor: what to place there.
+    """
+
+    def __init__(self, line: Line, settings: ClusterSettings, store: Store, actor: type[Actor]) -> None:
+        self._line = line
+        self._store = store
+        self._needs = f"{settings.num_gpus:g} GPU and {settings.num_cpus:g} CPU"
+        # Attempts are the daemon's to count, so no call is repeated by Ray; but it starts what has fallen again.
+        options = ray.remote(
+            num_gpus=settings.num_gpus,
+            num_cpus=settings.num_cpus,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=8,
+        )
+        self._actor = options(actor).remote()
+        self._greeting: Greeting | None = None
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._dismissed = threading.Event()
+        self._sending = threading.Lock()
+
+    def run(self) -> None:
+        """Serve the daemon until it hangs up; then the actor ends."""
+        threading.Thread(target=self._obey, daemon=True).start()
+        try:
+            while not self._dismissed.is_set() and self._serve():
+                pass
+        except (Dismissed, BrokenPipeError):
+            pass
+        except RayError:
+            if not self._dismissed.is_set():
+                raise
+        finally:
+            ray.kill(self._actor)
+            with contextlib.suppress(BrokenPipeError):
+                self._line.events.close()
+
+    def _obey(self) -> None:
+        """Pass commands on."""
+        for message in self._line.commands:
+            command = COMMANDS.validate_json(message)
+            if isinstance(command, Stop):
+                self._actor.stop.remote()
+            else:
+                self._requests.put(command)
+        self._dismissed.set()
+        self._requests.put(None)
+        # It may be in the midst of a picture, or hang; then whoever listens to it hears of its end.
+        ray.kill(self._actor)
+
+    def _serve(self) -> bool:
+        """Paint what is requested, for as long as the actor is the same; return whether another can take its place."""
+        if not self._is_loaded():
+            return False
+        while request := self._requests.get():
+            # It may have fallen while it had nothing to do.
+            if self._greet() != self._greeting and not self._is_loaded():
+                return False
+            try:
+                self._paint(request)
+            except RayTaskError as error:
+                self._fail(Blame.ENGINE, error.cause or error, "".join(traceback.format_exception(error)))
+            except RayActorError:
+                self._fell()
+                return True
+            except (SpoolError, RayError) as error:
+                self._fail(Blame.MACHINE, error)
+                ray.kill(self._actor, no_restart=False)
+                return True
+        return False
+
+    def _is_loaded(self) -> bool:
+        """Have the actor load the network; return whether it could."""
+        try:
+            greeting = self._greet()
+            _check_version(greeting)
+            sha256, weights = self._store.weights(self._line.setup)
+            setup = self._line.setup.model_copy(update={"cache": Path()})
+            said = self._get("load", setup.model_dump_json().encode(), sha256, weights)
+        except ConfigError as error:
+            return self._fail(Blame.OPERATOR, error)
+        except RayTaskError as error:
+            return self._fail(Blame.MACHINE, error.cause or error)
+        except RayActorError as error:
+            return self._fail(Blame.MACHINE, SpoolError(f"a node of the cluster cannot run it: {_last_line(error)}"))
+        except (SpoolError, RayError) as error:
+            return self._fail(Blame.MACHINE, error)
+        self._greeting = greeting
+        self._send(said)
+        return True
+
+    def _fail(self, blame: Blame, error: BaseException, traceback_text: str = "") -> bool:
+        self._tell(Failed(blame=blame, message=_first_line(error), traceback=traceback_text))
+        return False
+
+    def _greet(self) -> Greeting:
+        """Wait until the actor has a place; return who it is there."""
+        while True:
+            reference = self._actor.greet.remote()
+            try:
+                while not ray.wait([reference], timeout=_SOON_SECONDS)[0]:
+                    self._tell(Waiting(reason=f"a node of the cluster with {self._needs} free"))
+                return Greeting.model_validate_json(ray.get(reference))
+            except ActorUnavailableError:  # it is being started again, or the cluster has not missed its node yet
+                if self._dismissed.wait(_BETWEEN_LOOKS_SECONDS):
+                    raise Dismissed from None
+
+    def _paint(self, request: Request) -> None:
+        """Have a picture painted, and tell the daemon all about it; raises what Ray does."""
+        interim = request.interim
+        checkpoint = put(interim.checkpoint) if interim and interim.checkpoint.exists() else None
+        styles = [self._store.style(style.sha256, style.path) for style in request.styles]
+        named, paths = _by_names(request)
+        self._get("paint", named.model_dump_json().encode(), checkpoint, put(request.content.path), *styles)
+        while True:
+            for saying in self._get("listen").splitlines():
+                said = SAYINGS.validate_json(saying)
+                if isinstance(said, Parcel):
+                    self._receive(said, paths)
+                    continue
+                self._tell(said)
+                if isinstance(said, Done | Interrupted | Failed):
+                    return
+
+    def _receive(self, parcel: Parcel, paths: dict[str, Path]) -> None:
+        """Write what the actor has made, and tell it whether that has worked."""
+        path = paths[parcel.path]
+        pieces = (memoryview(self._get("fetch", number)) for number in range(parcel.pieces))
+        try:
+            if parcel.for_good:
+                write_durably_from(path, pieces)
+            else:
+                replace(path, b"".join(pieces))
+        except OSError as error:
+            self._get("settle", error.errno or 0, error.strerror or str(error))
+        else:
+            self._get("settle", 0, "")
+
+    def _fell(self) -> None:
+        """Tell the daemon that the actor has ended, once it is known whether its machine has gone with it."""
+        if (before := self._greeting) is None:  # pragma: no cover  it has been loaded
+            raise AssertionError("nobody knows it")
+        reference = self._actor.greet.remote()
+        until = time.monotonic() + _TO_LEARN_THE_FATE_SECONDS
+        is_lost = False
+        while time.monotonic() < until and not is_lost:
+            if self._dismissed.wait(_BETWEEN_LOOKS_SECONDS):
+                raise Dismissed
+            if _answers(before.node_id) or _is_back(reference):
+                break
+            is_lost = not _is_alive(before.node_id)
+        how = (
+            f"was lost with its node {before.node}" if is_lost else f"fell on node {before.node} (process {before.pid})"
+        )
+        self._tell(Fallen(how=how, with_machine=is_lost))
+
+    def _get(self, method: str, *arguments: object) -> Any:  # noqa: ANN401  whatever it returns
+        return ray.get(getattr(self._actor, method).remote(*arguments))
+
+    def _tell(self, event: Event) -> None:
+        self._send(to_line(event))
+
+    def _send(self, line: bytes) -> None:
+        if self._dismissed.is_set():
+            raise Dismissed
+        self._line.events.write(line)
+        self._line.events.flush()
+
+
+def _by_names(request: Request) -> tuple[Request, dict[str, Path]]:
+    """Return the request with names instead of paths, and the paths of those that will be written."""
+    content = request.content.model_copy(update={"path": Path("content")})
+    styles = tuple(
+        style.model_copy(update={"path": Path(f"style-{number}")}) for number, style in enumerate(request.styles)
+    )
+    paths = {request.picture.name: request.picture}
+    interim = request.interim
+    if interim:
+        paths |= {"checkpoint": interim.checkpoint, "preview": interim.preview}
+        interim = interim.model_copy(update={"checkpoint": Path("checkpoint"), "preview": Path("preview")})
+    update = {"content": content, "styles": styles, "picture": Path(request.picture.name), "interim": interim}
+    return request.model_copy(update=update), paths
+
+
+def _check_version(greeting: Greeting) -> None:
+    if greeting.nstd_version != __version__:
+        msg = f"node {greeting.node} has nstd {greeting.nstd_version}, and this is {__version__}: both must be the same"
+        raise ConfigError(msg)
+
+
+def _is_alive(node_id: str) -> bool:
+    """Tell whether the cluster has not missed a node yet."""
+    return any(node["NodeID"] == node_id and node["Alive"] for node in ray.nodes())
+
+
+def _answers(node_id: str) -> bool:
+    """Tell whether a node is there; if it does not answer, it may only be out of reach for us."""
+    for node in ray.nodes():
+        if node["NodeID"] == node_id:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), _SOON_SECONDS),
+            ):
+                return True
+    return False
+
+
+def _is_back(greeting: Any) -> bool:  # noqa: ANN401  a reference
+    with contextlib.suppress(RayActorError):
+        return bool(ray.wait([greeting], timeout=0)[0] and ray.get(greeting))
+    return False
+
+
+def _first_line(error: BaseException) -> str:
+    return next(_lines_of(error), type(error).__name__)
+
+
+def _last_line(error: BaseException) -> str:
+    return [type(error).__name__, *_lines_of(error)][-1]
+
+
+def _lines_of(error: BaseException) -> Iterator[str]:
+    return filter(None, map(str.strip, str(error).splitlines()))

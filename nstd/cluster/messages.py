@@ -1,0 +1,43 @@
+"""What an actor says to the driver, beside the events of every worker."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from nstd.job import Count
+from nstd.preset import Record
+from nstd.worker.messages import Event
+
+
+class Greeting(Record):
+    """Who an actor is, each time that it has been started.
+
+    Attributes:
+        node: address of the machine.
+        node_id: by which Ray knows it.
+        pid: of the process.
+        nstd_version: that runs there.
+    """
+
+    node: str
+    node_id: str
+    pid: int
+    nstd_version: str
+
+
+class Parcel(Record):
+    """A file is to be written: fetch its pieces, and settle it.
+
+    Attributes:
+        path: as in the request.
+        pieces: how many.
+        for_good: it must survive a power cut.
+    """
+
+    type: Literal["parcel"] = "parcel"
+    path: str
+    pieces: Count
+    for_good: bool
+
+
+SAYINGS: Final[TypeAdapter[Event | Parcel]] = TypeAdapter(Annotated[Event | Parcel, Field(discriminator="type")])

@@ -1,0 +1,192 @@
+"""A Ray cluster as the daemon sees it: a child process that is Ray's driver, and a line to each worker.
+
+Ray ends a driver that has lost its cluster. So the driver is a process of its own: the daemon outlives it, and starts
+another. Whoever is at the other end of a line need not care that its worker is elsewhere.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from typing import IO, ClassVar, Final, cast
+
+import structlog
+
+from nstd.config.settings import ClusterSettings
+from nstd.worker.line import Line, LineReader
+from nstd.worker.messages import Setup
+
+_LONGEST_CHATTER_BYTES: Final = 4096
+_REMEMBERED_LINES: Final = 30
+_FAREWELL_SECONDS: Final = 10.0
+_DRIVER: Final = (sys.executable, "-P", "-m", "nstd.cluster")
+
+_log = structlog.get_logger()
+
+
+class RemoteWorker(Line):
+    """A line to a worker in the cluster; it ends with the line.
+
+    Args:
+        setup: what it was started with.
+        driver: the process at the other end.
+        commands: what that reads.
+        events: what that writes.
+    """
+
+    # What ends the line is the end of the driver; a fall of the worker itself is told by an event.
+    falls_by_its_job: ClassVar[bool] = False
+
+    def __init__(self, setup: Setup, driver: "_Driver", commands: IO[bytes], events: IO[bytes]) -> None:
+        super().__init__(commands, events)
+        self.setup = setup
+        self.last_lines: deque[str] = deque()
+        self._driver = driver
+
+    @property
+    def pid(self) -> int:
+        """The driver's process id."""
+        return self._driver.process.pid
+
+    @property
+    def outlets(self) -> tuple[LineReader, ...]:
+        """What to wait for."""
+        return (self.events,)
+
+    def read_chatter(self) -> list[str]:
+        """Return nothing: what a worker prints stays in the cluster's logs."""
+        return []
+
+    def kill(self) -> None:
+        """Have the driver end it now."""
+        self.hang_up()
+
+    def close(self, _timeout_seconds: float = 5) -> str:
+        """End it; return how it ended, to follow "the worker"."""
+        self.hang_up()
+        lost = self.events.closed
+        self.events.close()
+        return f"is out of reach: {self._driver.last_words()}" if lost else "was ended"
+
+
+class Cluster:
+    """Start workers in a cluster; the driver is started with the first of them, and anew when it has ended.
+
+    Args:
+        settings: where the cluster is, and what a worker needs of a node.
+        command: what to start as the driver.
+
+    Attributes:
+        settings: as above.
+        is_left: no more workers can be started.
+    """
+
+    def __init__(self, settings: ClusterSettings, command: Sequence[str] = _DRIVER) -> None:
+        self.settings = settings
+        self._command = command
+        self._driver: _Driver | None = None
+        self.is_left = False
+
+    @property
+    def outlets(self) -> tuple[LineReader, ...]:
+        """What to wait for; then call `read`."""
+        return (self._driver.chatter,) if self._driver and not self._driver.chatter.closed else ()
+
+    def start(self, setup: Setup) -> RemoteWorker:
+        """Start a worker.
+
+        Raises:
+            OSError: the machine has no room for another process or file.
+        """
+        if self._driver is None or self._driver.has_ended():
+            self._end_driver()
+            self._driver = _Driver([*self._command, self.settings.model_dump_json()])
+        return self._driver.start(setup)
+
+    def read(self) -> None:
+        """Log what the driver and Ray print."""
+        if self._driver:
+            self._driver.read_chatter()
+
+    def leave(self) -> None:
+        """Start no more workers: the driver ends with the last of them."""
+        self.is_left = True
+        if self._driver:
+            self._driver.hang_up()
+
+    def has_ended(self) -> bool:
+        """Tell whether it has been left, and its driver has ended."""
+        if self.is_left and self._driver and self._driver.has_ended():
+            self._end_driver()
+        return self.is_left and self._driver is None
+
+    def close(self) -> None:
+        """Leave, and wait for the driver's end."""
+        self._end_driver()
+
+    def _end_driver(self) -> None:
+        if self._driver:
+            self._driver.close()
+            self._driver = None
+
+
+class _Driver:
+    """The child process."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603  our own module
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env={"RAY_USAGE_STATS_ENABLED": "0"} | os.environ,
+                process_group=0,
+            )
+        self.chatter = LineReader(cast("IO[bytes]", self.process.stderr), _LONGEST_CHATTER_BYTES)
+        self._last_lines: deque[str] = deque(maxlen=_REMEMBERED_LINES)
+        _log.info("driver_started", pid=self.process.pid)
+
+    def start(self, setup: Setup) -> RemoteWorker:
+        commands, events = os.pipe(), os.pipe()
+        ours, theirs = (os.fdopen(commands[1], "wb"), os.fdopen(events[0], "rb", buffering=0)), (commands[0], events[1])
+        try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the end of the line's events will tell
+                socket.send_fds(self._control, [setup.model_dump_json().encode()], theirs)
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        return RemoteWorker(setup, self, *ours)
+
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def read_chatter(self) -> None:
+        for line in self.chatter.read():
+            text = line.decode(errors="replace").rstrip()
+            self._last_lines.append(text)
+            _log.debug("driver_said", line=text)
+
+    def last_words(self) -> str:
+        """Say why it has ended, as far as it has told."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_FAREWELL_SECONDS)
+        self.read_chatter()
+        words = next((line for line in reversed(self._last_lines) if line), "")
+        return words or f"the driver ended with status {self.process.returncode}"
+
+    def hang_up(self) -> None:
+        self._control.close()
+
+    def close(self) -> None:
+        self.hang_up()
+        try:
+            self.process.wait(_FAREWELL_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.chatter.close()

@@ -1,0 +1,344 @@
+"""The daemon with workers in a real Ray cluster of two nodes; most of them count instead of painting."""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clustering.cluster import ADDRESS, CLIENT_ADDRESS, HEAD, NODE, RayCluster
+from daemon_world import NSTD, RunningDaemon, World, eventually
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+COUNTING_NSTD = (sys.executable, str(BENCHMARKS / "clustering" / "daemon.py"))
+LONG = "steps 100000 0.05"
+
+
+@pytest.fixture
+def make_cluster() -> Iterator[Callable[..., Any]]:
+    """Return a function that starts a cluster; skip where its network cannot be had."""
+    if os.geteuid() != 0 or not shutil.which("nsenter"):
+        pytest.skip("a network namespace of its own needs root, and nsenter (util-linux)")
+    started, folders = [], []
+
+    def make(*, nodes: int = 2, **options: Any) -> Any:
+        folders.append(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # the names of sockets must be short
+        started.append(RayCluster(Path(folders[-1]), **options))
+        started[-1].start_head()
+        for _ in range(nodes - 1):
+            started[-1].start_node()
+        return started[-1]
+
+    yield make
+    for cluster in started:
+        cluster.close()
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def make_world(tmp_path: Path, cache: Path) -> Iterator[Callable[..., World]]:
+    worlds = []
+
+    def make(
+        ray: str = "", name: str = "world", worker: str = "checkpoint_seconds: 0.3, preview_seconds: 0", **more: Any
+    ) -> World:
+        assert cache.is_dir()
+        engine = f"engine: {{workers: ray}}\nray: {{address: '{ADDRESS}', workers: 2, {ray}}}"
+        (tmp_path / name).mkdir()
+        worlds.append(World(tmp_path / name, **{"engine": engine, "worker": worker} | more))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.close()
+
+
+def start(world: World, cluster: Any, *arguments: str, nstd: tuple[str, ...] = COUNTING_NSTD) -> RunningDaemon:
+    return world.start(*arguments, nstd=(*cluster.prefix, *nstd))
+
+
+def painted(world: World) -> dict[str, list[Path]]:
+    """Return the pictures by the photos' names; each shall have one."""
+    found: dict[str, list[Path]] = {}
+    for path in world.results("quick"):
+        if path.suffix == ".png":
+            found.setdefault(path.name.partition("_")[0], []).append(path)
+    return found
+
+
+def steps_of(world: World) -> dict[str, int]:
+    daemon = world.status().daemon
+    return {job.photo: job.step for job in daemon.jobs} if daemon else {}
+
+
+def wait_for_checkpoints(daemon: RunningDaemon, *photos: str) -> None:
+    eventually(
+        lambda: {one["photo"] for one in daemon.logged("checkpoint_written")} >= set(photos), f"checkpoints of {photos}"
+    )
+
+
+def place_of(world: World, photo: str) -> str:
+    return next(job.worker for job in world.status().daemon.jobs if job.photo == photo)
+
+
+def test_twenty_photos_become_what_a_local_worker_makes_of_them(make_cluster, make_world):
+    photos = sorted(path.name for path in (Path(__file__).parent.parent / "nstd/assets/photos").glob("*.jpg"))
+    local = make_world(name="local", engine="", worker="checkpoint_seconds: 0")
+    for photo in photos:
+        local.drop(photo, "quick")
+    assert local.start("--once").wait() == (0, "")
+    expected = {name: path.read_bytes() for name, [path] in painted(local).items()}
+
+    world, cluster = make_world(worker="preview_seconds: 0.1"), make_cluster()
+    for number in range(20):
+        photo = photos[number % len(photos)]
+        world.drop(photo, "quick", f"{photo.partition('.')[0]}-{number}.jpg")
+    daemon = start(world, cluster, "--once", nstd=NSTD)
+    assert daemon.wait() == (0, "")
+    pictures = painted(world)
+    assert len(pictures) == 20
+    for name, paths in pictures.items():
+        assert [path.read_bytes() for path in paths] == [expected[name.partition("-")[0]]], name
+    assert {one["worker"] for one in daemon.logged("job_started")} == {f"{HEAD} cpu", f"{NODE} cpu"}
+    assert cluster.drivers() == []
+    eventually(lambda: not cluster.actors(), "the end of the actors")
+
+
+def test_job_of_a_killed_actor_goes_on_from_its_checkpoint_to_the_same_picture(make_cluster, make_world):
+    settings = {"worker": "checkpoint_seconds: 0.2", "slow_iterations": 40}
+    local = make_world(name="local", **settings | {"engine": ""})
+    local.drop("chelsea.jpg", "slow")
+    assert local.start("--once").wait() == (0, "")
+    [expected] = [path.read_bytes() for path in local.results("slow") if path.suffix == ".png"]
+
+    world, cluster = make_world("num_gpus: 0", **settings), make_cluster(nodes=1)
+    world.drop("chelsea.jpg", "slow")
+    daemon = start(world, cluster, "--once", "--verbose", nstd=NSTD)
+    wait_for_checkpoints(daemon, "chelsea.jpg")
+    [pid] = cluster.actors()
+    os.kill(pid, signal.SIGKILL)
+    assert daemon.wait() == (0, "")
+    [resumed] = daemon.logged("job_resumed")
+    assert resumed["step"] > 0
+    assert [path.read_bytes() for path in world.results("slow") if path.suffix == ".png"] == [expected]
+
+
+def test_whatever_falls_every_photo_ends_once(make_cluster, make_world):
+    world, cluster = make_world(worker="checkpoint_seconds: 0.3, job_timeout_seconds: 10"), make_cluster()
+    gate = 40
+    photos = [f"photo{number}.jpg" for number in range(6)]
+    for photo in photos:
+        world.drop_text(f"steps {gate} 0.1", photo)
+    daemon = start(world, cluster, "--verbose")
+
+    wait_for_checkpoints(daemon, *photos[:1])
+    [first] = [pid for pid, node in cluster.actors().items() if node == HEAD]
+    os.kill(first, signal.SIGKILL)
+    [fallen] = daemon.wait_for("worker_ended")
+    assert fallen["how"] == f"fell on node {HEAD} (process {first})"
+    daemon.wait_for("job_requeued")
+    daemon.wait_for("job_resumed")
+
+    eventually(lambda: NODE in cluster.actors().values() and len(steps_of(world)) == 2, "both to paint")
+    cluster.kill_node(NODE)
+    _, lost = daemon.wait_for("worker_ended", 2)
+    assert lost["how"] == f"was lost with its node {NODE}"
+    assert len(daemon.wait_for("job_given_back")) == 1, "no photo is to blame for a lost node"
+
+    eventually(lambda: HEAD in cluster.actors().values() and steps_of(world), "one to paint")
+    [frozen] = cluster.actors()
+    os.kill(frozen, signal.SIGSTOP)
+    *_, hung = daemon.wait_for("worker_ended", 3)
+    assert hung["how"] == "said nothing for 10 s and was ended"
+    eventually(lambda: frozen not in cluster.actors(), "the end of the frozen one")
+
+    daemon.wait_for("job_finished", len(photos))
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == (0, "")
+    assert {name: len(paths) for name, paths in painted(world).items()} == {Path(name).stem: 1 for name in photos}
+    assert world.reasons() == {}
+    assert len(daemon.logged("job_resumed")) >= 2
+
+
+def test_photo_that_kills_its_worker_each_time_goes_to_failed(make_cluster, make_world):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    for word, name in (("kill", "killer"), ("bug", "bug"), ("text", "text"), ("paint", "good")):
+        world.drop_text(word, f"{name}.jpg")
+    assert start(world, cluster, "--once").wait()[0] == 1
+    reasons = {photo: (reason["kind"], reason["message"]) for photo, reason in world.reasons().items()}
+    kind, message = reasons.pop("killer.jpg")
+    assert kind == "attempts"
+    assert message.startswith(f"the worker fell on node {HEAD} (process ")
+    assert message.endswith(") (attempt 2 of 2)")
+    assert reasons == {
+        "bug.jpg": ("engine", "ValueError: bug (attempt 2 of 2)"),
+        "text.jpg": ("input", "is not an image"),
+    }
+    assert [*painted(world)] == ["good"]
+
+
+def test_lost_head_gives_the_jobs_back_and_they_go_on_when_it_is_back(make_cluster, make_world):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    world.drop_text("steps 60 0.1", "photo.jpg")
+    daemon = start(world, cluster, "--verbose")
+    wait_for_checkpoints(daemon, "photo.jpg")
+    cluster.kill_node(HEAD)
+    daemon.wait_for("job_given_back")
+    trouble = daemon.wait_for("trouble")[0]
+    assert trouble["subject"] == "painting"
+    assert trouble["reason"].startswith("the worker is out of reach: ")
+    eventually(lambda: len(daemon.logged("worker_started")) > 2, "another try")
+    cluster.start_head()
+    daemon.wait_for("job_finished")
+    assert len(daemon.logged("job_resumed")) == 1
+    assert [len(paths) for paths in painted(world).values()] == [1]
+
+
+def test_killed_driver_is_replaced_and_its_actors_go(make_cluster, make_world):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    world.drop_text("steps 60 0.1", "photo.jpg")
+    daemon = start(world, cluster, "--verbose")
+    wait_for_checkpoints(daemon, "photo.jpg")
+    [orphan] = cluster.actors()
+    [driver] = cluster.drivers()
+    os.kill(driver, signal.SIGKILL)
+    daemon.wait_for("job_finished")
+    assert len(daemon.logged("job_resumed")) == 1
+    assert daemon.logged("job_given_back")
+    assert orphan not in cluster.actors()
+    assert driver not in cluster.drivers()
+
+
+def test_killed_daemon_leaves_no_actor_and_the_next_goes_on(make_cluster, make_world):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    world.drop_text("steps 60 0.1", "photo.jpg")
+    daemon = start(world, cluster, "--verbose")
+    wait_for_checkpoints(daemon, "photo.jpg")
+    daemon.signal(signal.SIGKILL)
+    daemon.wait()
+    eventually(lambda: not cluster.actors() and not cluster.drivers(), "the end of driver and actor")
+    second = start(world, cluster, "--once")
+    assert second.wait() == (0, "")
+    assert len(second.logged("job_resumed")) == 1
+    assert [len(paths) for paths in painted(world).values()] == [1]
+
+
+def test_stopped_daemon_gives_all_jobs_back_with_their_checkpoints(make_cluster, make_world):
+    world, cluster = make_world(worker="checkpoint_seconds: 3600"), make_cluster()
+    for number in range(2):
+        world.drop_text(LONG, f"{number}.jpg")
+    daemon = start(world, cluster, "--verbose")
+    eventually(lambda: len(steps := steps_of(world)) == 2 and all(steps.values()), "steps of both")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == (0, "")
+    assert len(daemon.logged("job_given_back")) == 2
+    assert len(daemon.logged("checkpoint_written")) == 2
+    eventually(lambda: not cluster.actors(), "the end of the actors")
+
+
+def test_cancelled_job_leaves_its_worker_to_the_next(make_cluster, make_world):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    world.drop_text(LONG, "photo.jpg")
+    daemon = start(world, cluster)
+    [started] = daemon.wait_for("job_started")
+    eventually(lambda: steps_of(world).get("photo.jpg"), "a step")
+    world.nstd("cancel", started["job"])
+    daemon.wait_for("job_cancelled")
+    world.drop_text("paint", "next.jpg")
+    daemon.wait_for("job_finished")
+    assert len(daemon.logged("worker_ready")) == 1
+
+
+def test_workers_come_and_go_with_the_queue(make_cluster, make_world):
+    world = make_world(ray := "idle_minutes: 0.05, min_workers: 1, max_workers: 2", worker="")
+    world.config.write_text(world.config.read_text().replace("workers: 2, ", "", 1))
+    cluster = make_cluster()
+    assert ray in world.config.read_text()
+    daemon = start(world, cluster)
+    world.drop_text("steps 10 0.1", "first.jpg")
+    daemon.wait_for("job_finished")
+    assert len(cluster.actors()) == 1
+    for number in range(6):
+        world.drop_text("steps 20 0.1", f"{number}.jpg")
+    daemon.wait_for("worker_ready", 2)
+    daemon.wait_for("job_finished", 7)
+    daemon.wait_for("worker_released")
+    eventually(lambda: len(cluster.actors()) == 1, "the end of what is idle")
+    assert len(daemon.logged("worker_released")) == 1
+
+
+def test_more_workers_than_places_wait_and_say_so(make_cluster, make_world):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    for number in range(2):
+        world.drop_text(LONG, f"{number}.jpg")
+    start(world, cluster)
+    counted, waits = "Workers: 1 waiting, 1 painting", "Waiting for a node of the cluster with 1 GPU and 1 CPU free"
+    eventually(lambda: f"{counted}\n{waits}\n" in world.nstd("status").stdout, "the second one to wait")
+    cluster.start_node()
+    eventually(lambda: len(steps_of(world)) == 2, "both to paint")
+
+
+def test_full_object_store_defers_the_job(make_cluster, make_world):
+    # Without room on the disk either: Ray else moves there what does not fit.
+    spilling = {"RAY_local_fs_capacity_threshold": "0.0001", "RAY_object_spilling_threshold": "1.0"}
+    world, cluster = make_world(), make_cluster(nodes=1, store_bytes=80_000_000, environ=spilling)
+    world.drop_text("paint", "photo.jpg")
+    daemon = start(world, cluster)
+    [trouble] = daemon.wait_for("trouble")
+    assert "object store" in trouble["reason"].lower() or "disk" in trouble["reason"].lower(), trouble
+    [waiting] = world.status().next
+    assert (waiting.photo, waiting.attempts) == ("photo.jpg", 0)
+
+
+@pytest.mark.parametrize("address", [ADDRESS, CLIENT_ADDRESS], ids=["head", "client"])
+def test_cluster_that_lets_anybody_in_is_refused(make_cluster, make_world, address):
+    world, cluster = make_world(), make_cluster(nodes=1, token="")
+    world.config.write_text(world.config.read_text().replace(ADDRESS, address))
+    world.drop_text("paint", "photo.jpg")
+    status, said = start(world, cluster, "--once", nstd=NSTD).wait()
+    assert status == 78
+    assert said == (
+        f"ray.address: the Ray cluster at {address} lets anybody in who can reach it, and would run whatever they "
+        "send: start it with RAY_AUTH_MODE=token, or set ray.insecure: true\n"
+    )
+    world.config.write_text(world.config.read_text().replace("ray: {", "ray: {insecure: true, "))
+    assert start(world, cluster, "--once").wait() == (0, "")
+    assert [*painted(world)] == ["photo"]
+
+
+def test_wrong_token_is_told(make_cluster, make_world):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    world.drop_text("paint", "photo.jpg")
+    cluster.environ["RAY_AUTH_TOKEN"] = "b" * 64
+    status, said = start(world, cluster, "--once", nstd=NSTD).wait()
+    assert status == 78
+    assert said == (
+        f"ray.address: the Ray cluster at {ADDRESS} does not let nstd in: its token is none or another one (looked for "
+        "in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH and ~/.ray/auth_token)\n"
+    )
+
+
+def test_client_of_a_cluster_elsewhere_paints_too(make_cluster, make_world):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    world.config.write_text(world.config.read_text().replace(ADDRESS, CLIENT_ADDRESS))
+    world.drop_text("steps 10 0.1", "photo.jpg")
+    daemon = start(world, cluster, "--once", "--verbose")
+    assert daemon.wait() == (0, "")
+    assert daemon.logged("checkpoint_written")
+    assert [*painted(world)] == ["photo"]
+
+
+def test_unreachable_cluster_is_told_at_once(make_cluster, make_world):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    world.config.write_text(world.config.read_text().replace("6379", "6380"))
+    world.drop_text("paint", "photo.jpg")
+    status, said = start(world, cluster, "--once", nstd=NSTD).wait()
+    assert (status, said.strip()) == (
+        1,
+        f"the worker cannot begin: cannot reach the Ray cluster at {HEAD}:6380: Connection refused",
+    )
