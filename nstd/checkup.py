@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from nstd.config.settings import Config, Precision
-from nstd.installation import SPOOL, USER, Host, hidden_from_service, property_of_service
+from nstd.config.settings import Config, Precision, Workers
+from nstd.installation import CLUSTER_TOKEN, SPOOL, USER, Host, hidden_from_service, property_of_service
 from nstd.users import current_user
 
 _FOLDERS: Final = ("inbox", "outbox", "originals", "failed", "state")
@@ -64,7 +64,9 @@ def _out_of_reach(config: Config, host: Host) -> Iterator[str]:
             )
     if config.metrics.listen and property_of_service(host, "PrivateNetwork") == "yes":
         yield f"metrics.listen: the service has no network; {_AGAIN} gives it as much as that needs"
-    if config.engine.device.startswith("gpu") and property_of_service(host, "PrivateDevices") == "yes":
+    if config.engine.workers is Workers.RAY:
+        yield from _out_of_cluster(config, host)
+    if config.engine.wants_gpu and property_of_service(host, "PrivateDevices") == "yes":
         yield f"engine.device: the service sees no GPU; {_AGAIN} gives it one"
     for name, preset in config.presets.items():
         for style in preset.styles:
@@ -72,12 +74,26 @@ def _out_of_reach(config: Config, host: Host) -> Iterator[str]:
                 yield f"presets.{name}: {style.image}: {hidden} is hidden from the service"
 
 
+def _out_of_cluster(config: Config, host: Host) -> Iterator[str]:
+    if not config.ray.address.startswith("ray://"):
+        yield (
+            f"ray.address: {config.ray.address} is that of a node, of which the service's sandbox shows nothing: it "
+            "reaches a cluster by ray://host:10001"
+        )
+    if not host.exists(CLUSTER_TOKEN):
+        yield f"engine.workers: the service shows the cluster the token in {CLUSTER_TOKEN}, which is not there"
+    if property_of_service(host, "PrivateNetwork") == "yes":
+        yield f"engine.workers: the service has no network; {_AGAIN} gives it as much as a cluster needs"
+
+
 def _too_large(config: Config, meminfo: Path) -> Iterator[str]:
+    if config.engine.workers is Workers.RAY:
+        return  # it is the nodes' memory that counts
     name, preset = max(config.presets.items(), key=lambda item: item[1].size_px)
     # What `auto` leads to is known to the worker only: the less is assumed.
     base, per_pixel = _BYTES_IN_FLOAT32 if config.engine.precision is Precision.FLOAT32 else _BYTES_IN_16_BITS
     takes = base + per_pixel * preset.size_px**2
-    on_gpu = config.engine.device.startswith("gpu")
+    on_gpu = config.engine.wants_gpu
     has = config.engine.gpu_memory_gib * _GIB if on_gpu else _total_bytes(meminfo)
     if has and takes > has:
         which = "engine.gpu_memory_gib allows" if on_gpu else "this machine has"

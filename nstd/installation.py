@@ -12,7 +12,7 @@ from pwd import struct_passwd
 from typing import Final
 
 from nstd.config.load import load_config
-from nstd.config.settings import Config
+from nstd.config.settings import Config, Workers
 from nstd.errors import ConfigError, NstdError, WeightsError
 from nstd.preset import Network
 from nstd.starter import create_project, writing
@@ -33,9 +33,12 @@ _INSTALLATION: Final = _OVERRIDES / "10-installation.conf"
 _RELOAD: Final = _OVERRIDES / "20-reload.conf"
 _GPU: Final = _OVERRIDES / "20-gpu.conf"
 _METRICS: Final = _OVERRIDES / "20-metrics.conf"
+_CLUSTER: Final = _OVERRIDES / "20-cluster.conf"
+CLUSTER_TOKEN: Final = CONFIG.parent / "ray-token"
+"""As nstd-cluster.conf says."""
 _SYSUSERS: Final = Path("/etc/sysusers.d/nstd.conf")
 _TMPFILES: Final = Path("/etc/tmpfiles.d/nstd.conf")
-_OURS: Final = (_UNITS / SERVICE, _INSTALLATION, _RELOAD, _GPU, _METRICS, _SYSUSERS, _TMPFILES)
+_OURS: Final = (_UNITS / SERVICE, _INSTALLATION, _RELOAD, _GPU, _METRICS, _CLUSTER, _SYSUSERS, _TMPFILES)
 _HIDDEN: Final = (Path("/home"), Path("/root"), Path("/run/user"))
 """What `ProtectHome` hides from the service."""
 _NVIDIA: Final = Path("/dev/nvidiactl")
@@ -194,13 +197,15 @@ def _files(host: Host, *, gpu: bool) -> Iterator[tuple[Path, str]]:
     config = _config(host)
     if config.metrics.listen if config else host.exists(_METRICS):
         yield _METRICS, _asset("nstd-metrics.conf")
+    if config.engine.workers is Workers.RAY if config else host.exists(_CLUSTER):
+        yield _CLUSTER, _asset("nstd-cluster.conf")
     yield _SYSUSERS, _asset("nstd.sysusers")
     yield _TMPFILES, _asset("nstd.tmpfiles")
 
 
 def _wants_gpu(host: Host) -> bool:
     config = _config(host)
-    is_asked_for = config is not None and config.engine.device.startswith("gpu")
+    is_asked_for = config is not None and config.engine.wants_gpu
     return is_asked_for or host.exists(_NVIDIA) or host.exists(_GPU)
 
 

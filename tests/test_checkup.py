@@ -103,6 +103,29 @@ def test_service_is_told_what_it_cannot_reach(tmp_path, meminfo):
     assert told(tmp_path, text, meminfo) == []
 
 
+def test_service_is_told_what_it_lacks_for_a_cluster(tmp_path, meminfo):
+    reachable = {"as_service": True, "ReadWritePaths": str(tmp_path)}
+    text = "engine: {workers: ray}\nray: {address: 'head:6379'}\n" + PRESET
+    address, file, network = told(tmp_path, text, meminfo, **reachable, PrivateNetwork="yes")
+    assert address == (
+        "ray.address: head:6379 is that of a node, of which the service's sandbox shows nothing: it reaches a cluster "
+        "by ray://host:10001"
+    )
+    assert file == (
+        "engine.workers: the service shows the cluster the token in /etc/nstd/ray-token, which is not there"
+    )
+    assert network == (
+        "engine.workers: the service has no network; 'nstd install-service' and a restart gives it as much as a "
+        "cluster needs"
+    )
+    (tmp_path / "root/etc/nstd").mkdir(parents=True)
+    (tmp_path / "root/etc/nstd/ray-token").touch()
+    assert (
+        told(tmp_path, text.replace("head:6379", "ray://head:10001"), meminfo, **reachable, PrivateNetwork="no") == []
+    )
+    assert told(tmp_path, text, meminfo) == []
+
+
 @pytest.mark.parametrize(
     ("text", "name", "message"),
     [

@@ -142,7 +142,12 @@ def test_gpu_is_given_where_there_is_one_and_taken_away_again(box):
 
 @pytest.mark.parametrize(
     ("setting", "override"),
-    [("metrics: {listen: 'localhost:9188'}", "20-metrics.conf"), ("engine: {device: 'gpu:0'}", "20-gpu.conf")],
+    [
+        ("metrics: {listen: 'localhost:9188'}", "20-metrics.conf"),
+        ("engine: {device: 'gpu:0'}", "20-gpu.conf"),
+        ("engine: {devices: ['cpu', 'gpu:0']}", "20-gpu.conf"),
+        ("engine: {workers: ray}", "20-cluster.conf"),
+    ],
 )
 def test_service_is_given_what_its_config_needs(box, setting, override):
     box.install()
@@ -338,7 +343,9 @@ def test_systemd_would_complain_of_a_mistake(box):
 
 
 @needs_analyze
-@pytest.mark.parametrize(("override", "tenths"), [("", 5), ("nstd-gpu.conf", 10), ("nstd-metrics.conf", 12)])
+@pytest.mark.parametrize(
+    ("override", "tenths"), [("", 5), ("nstd-gpu.conf", 10), ("nstd-metrics.conf", 12), ("nstd-cluster.conf", 15)]
+)
 def test_exposure_is_low(box, override, tenths):
     box.install(gpu=False)
     if override:

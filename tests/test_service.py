@@ -344,6 +344,33 @@ def test_metrics_are_within_reach_once_the_service_is_installed_for_them(service
     )
 
 
+def test_service_paints_in_a_cluster_that_knows_its_token(service):
+    config = service.root / "etc/nstd/config.yaml"
+    ray = "ray: {address: 'ray://127.0.0.1:10001', workers: 1, num_gpus: 0}\n"
+    config.write_text(f"{CONFIG}engine: {{workers: ray}}\n{ray}")
+    token = service.root / "etc/nstd/ray-token"
+    token.write_text("t" * 64)
+    token.chmod(0o600)
+    service.run("ip", "link", "set", "lo", "up")
+    start = "from ray.scripts.scripts import main; main()"
+    options = ("--head", "--block", "--include-dashboard=false", "--num-cpus=2", "--ray-client-server-port=10001")
+    environ = ("RAY_AUTH_MODE=token", f"RAY_AUTH_TOKEN={'t' * 64}", "RAY_USAGE_STATS_ENABLED=0", "HOME=/root")
+    service.run(
+        *("systemd-run", "--unit=ray", *(f"--setenv={one}" for one in environ)),
+        *("/opt/nstd/bin/python", "-c", start, "start", "--node-ip-address=127.0.0.1", *options),
+    )
+    assert "write /etc/systemd/system/nstd.service.d/20-cluster.conf" in service.run(NSTD, "install-service")
+    assert "warning" not in service.call(NSTD, "check").stderr
+    service.start()
+    service.drop("coffee.jpg", "quick")
+    service.wait_for_event("job_finished")
+    [started] = service.entries(NSTD_EVENT="job_started")
+    assert started["NSTD_WORKER"] == "127.0.0.1 cpu"
+    assert len(service.results("quick")) == 1
+    service.run("systemctl", "stop", "nstd")
+    assert service.show("Result") == "success"
+
+
 def test_installing_twice_changes_nothing_and_uninstalling_keeps_what_is_yours(service):
     service.start()
     service.drop("coffee.jpg", "quick")

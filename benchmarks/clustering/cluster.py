@@ -57,15 +57,9 @@ class RayCluster:
         self._folder = folder
         self._store_bytes = store_bytes
         self._nodes = 0
+        hold = "ip link set lo up && ip address add $0.0/16 dev lo && echo && exec cat"
         self._holder = subprocess.Popen(
-            (
-                "unshare",
-                "--net",
-                "sh",
-                "-c",
-                "ip link set lo up && ip address add $0.0/16 dev lo && echo && exec cat",
-                _NETWORK,
-            ),  # noqa: S607  as a shell finds it
+            ("unshare", "--net", "sh", "-c", hold, _NETWORK),  # noqa: S607  as a shell finds it
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

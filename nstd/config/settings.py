@@ -118,6 +118,11 @@ class EngineSettings(Record):
     precision: Precision = Precision.AUTO
     gpu_memory_gib: NonNegativeFloat = 0
 
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether a GPU of this machine is named."""
+        return any(device.startswith("gpu") for device in (self.device, *self.devices))
+
 
 _CLUSTER: Final = r"^(auto|(ray://)?[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$"
 
