@@ -255,8 +255,9 @@ def main() -> None:
     print("\n| actors | jobs | seconds | jobs a second | share of N times one | daemon | driver |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for row in growth:
+        share = "" if row.share is None else f"{row.share:.1%}"
         print(
-            f"| {row.actors} | {row.jobs} | {row.seconds:.1f} | {row.jobs_per_second:.2f} | {'' if row.share is None else f'{row.share:.1%}'} | "
+            f"| {row.actors} | {row.jobs} | {row.seconds:.1f} | {row.jobs_per_second:.2f} | {share} | "
             f"{row.daemon:.0%} | {row.driver:.0%} |"
         )
 

@@ -1,6 +1,7 @@
 """A worker that paints by copying, for tests of everything but the painting; a photo's first word says what it does.
 
-COPYING_WORKER_LOADS is a file whose first word says what it does while it loads, as long as the file is there.
+COPYING_WORKER_LOADS is a file whose first word says what it does while it loads, as long as the file is there;
+COPYING_WORKER_LACKS is a device that it cannot load on.
 """
 
 import ctypes
@@ -43,12 +44,16 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    Setup.model_validate_json(sys.argv[1])
+    setup = Setup.model_validate_json(sys.argv[1])
     if refusal := os.environ.get("COPYING_WORKER_FAILS"):
         sys.exit(refusal)
     conversation = Conversation(sys.stdin.buffer, sys.stdout.buffer)
+    device = setup.engine.device
+    if device == os.environ.get("COPYING_WORKER_LACKS"):
+        conversation.send(Failed(blame=Blame.OPERATOR, message=f"engine.device: got {device}"))
+        leave("no such device")
     load(conversation)
-    conversation.send(Ready(engine=FACTS))
+    conversation.send(Ready(engine=FACTS | {"device": device}))
     while True:
         request = conversation.receive()
         conversation.send(paint(request, conversation))

@@ -1,5 +1,8 @@
 import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -602,3 +605,15 @@ def test_spool_that_is_wrong_itself_is_not_found(tmp_path: Path):
     config.write_text("spool: {out: out}\npresets: {p: 1}")
     with pytest.raises(ConfigError, match=r"^.*config.yaml:1:9: spool.out: is not a known setting"):
         load_spool(config)
+
+
+def test_cluster_without_ray_names_the_extra(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("engine: {workers: ray}\npresets: {p: {styles: [a.png]}}\n")
+    style = Path(__file__).parent.parent / "nstd" / "assets" / "styles" / "dots.jpg"
+    shutil.copy(style, tmp_path / "a.png")
+    without = "import sys; sys.modules['ray'] = None; from nstd.cli import main; main()"
+    command = (sys.executable, "-c", without, "check", "-c", str(config))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr == f"{config}:1:19: engine.workers: needs Ray, which comes with pip install 'nstd[cluster]'\n"

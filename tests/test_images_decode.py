@@ -569,3 +569,25 @@ def test_damaged_files_give_an_array_or_an_input_error(
         damaged[position % len(damaged)] = value
 
     assert_array_or_input_error(hostile, bytes(damaged[:cut]))
+
+
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.name)
+def test_bytes_are_decoded_as_their_file_is(path: Path) -> None:
+    data = path.read_bytes()
+    assert np.array_equal(decode_image(data, LIMITS, name=path.name), decode_image(path, LIMITS))
+    (pixels, size), (expected, upright) = (decode_fitted(file, LIMITS, 64, name=path.name) for file in (data, path))
+    assert np.array_equal(pixels, expected)
+    assert size == upright == probe_image(data, LIMITS, name=path.name)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"text", saved(PICTURE, "PNG")[:-30], saved(PICTURE, "BMP")], ids=["empty", "text", "cut", "large"]
+)
+def test_bytes_are_refused_as_their_file_is(write: Write, data: bytes) -> None:
+    limits = Limits(max_file_mib=0.001)
+    with pytest.raises(InputError) as of_file:
+        decode_image(write(data), limits)
+    with pytest.raises(InputError) as of_bytes:
+        decode_image(data, limits, name="x.jpg")
+    assert str(of_bytes.value) == str(of_file.value)
+    assert str(of_bytes.value).startswith("x.jpg: ")

@@ -22,6 +22,7 @@ from nstd.spool.durable import (
     rename_without_replacing,
     trouble,
     write_durably,
+    write_durably_from,
     write_new,
 )
 
@@ -46,6 +47,28 @@ def test_failed_commit_leaves_the_old_file_and_no_other(tmp_path: Path):
     with pytest.raises(IsADirectoryError):
         write_durably(path, b"new")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_pieces_are_written_as_they_come(tmp_path: Path):
+    def pieces() -> Iterator[bytes]:
+        yield b"one, "
+        [growing] = tmp_path.iterdir()
+        assert growing.read_bytes() == b"one, "
+        yield b"two"
+
+    write_durably_from(tmp_path / "file", pieces())
+    assert (tmp_path / "file").read_bytes() == b"one, two"
+
+
+def test_piece_that_does_not_come_leaves_the_old_file_and_no_other(tmp_path: Path):
+    def pieces() -> Iterator[bytes]:
+        yield b"one"
+        raise ConnectionError
+
+    write_durably(tmp_path / "file", b"old")
+    with pytest.raises(ConnectionError):
+        write_durably_from(tmp_path / "file", pieces())
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
 def test_longest_name_can_be_committed(tmp_path: Path):

@@ -22,6 +22,8 @@ from nstd.worker.messages import Setup
 _LONGEST_CHATTER_BYTES: Final = 4096
 _REMEMBERED_LINES: Final = 30
 _FAREWELL_SECONDS: Final = 10.0
+# Its pipes are closed a moment before it has ended.
+_LAST_GASP_SECONDS: Final = 0.5
 _DRIVER: Final = (sys.executable, "-P", "-m", "nstd.cluster")
 
 _log = structlog.get_logger()
@@ -173,8 +175,10 @@ class _Driver:
 
     def last_words(self) -> str:
         """Say why it has ended, as far as it has told."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(_FAREWELL_SECONDS)
+        try:
+            self.process.wait(_LAST_GASP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "the driver has let it go"
         self.read_chatter()
         words = next((line for line in reversed(self._last_lines) if line), "")
         return words or f"the driver ended with status {self.process.returncode}"

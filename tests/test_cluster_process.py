@@ -1,0 +1,120 @@
+"""The driver as the daemon sees it: a child process that these tests have written."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from daemon_world import eventually
+
+from nstd.cluster.process import Cluster, RemoteWorker
+from nstd.config.settings import ClusterSettings, EngineSettings, Limits
+from nstd.worker.messages import Event, Setup, Waiting, to_line
+
+SETUP = Setup(engine=EngineSettings(), limits=Limits(), cache=Path("/nowhere"))
+WAITING = Waiting(reason="a place")
+LINE = to_line(WAITING)
+# Says on each line that it is there, and ends when all lines have ended; `FIRST` comes before.
+DRIVER = """
+import os, socket, sys, threading
+FIRST
+control = socket.socket(fileno=0)
+threads = []
+def serve(commands, events):
+    os.write(events, LINE)
+    while os.read(commands, 1000):
+        pass
+    os.close(events)
+while True:
+    message, descriptors, *_ = socket.recv_fds(control, 1 << 16, 2)
+    if not message:
+        break
+    threads.append(threading.Thread(target=serve, args=descriptors))
+    threads[-1].start()
+for thread in threads:
+    thread.join()
+"""
+
+
+@pytest.fixture
+def make_cluster() -> Iterator[Callable[..., Cluster]]:
+    clusters = []
+
+    def make(first: str = "") -> Cluster:
+        command = (sys.executable, "-c", DRIVER.replace("FIRST", first).replace("LINE", repr(LINE)))
+        clusters.append(Cluster(ClusterSettings(), command))
+        return clusters[-1]
+
+    yield make
+    for cluster in clusters:
+        cluster.close()
+
+
+def said(worker: RemoteWorker) -> Event:
+    return next(iter(eventually(lambda: list(worker.read_events()), "an event")))
+
+
+def is_over(worker: RemoteWorker) -> bool:
+    list(worker.read_events())
+    return worker.events.closed
+
+
+def test_each_worker_has_a_line_of_its_own_to_one_driver(make_cluster):
+    cluster = make_cluster()
+    workers = [cluster.start(SETUP) for _ in range(3)]
+    assert [said(worker) for worker in workers] == [WAITING] * 3
+    assert len({worker.pid for worker in workers}) == 1
+    workers[1].kill()
+    eventually(lambda: is_over(workers[1]), "the end of its line")
+    assert not is_over(workers[0])
+    assert [worker.close() for worker in workers] == [
+        "was ended",
+        "is out of reach: the driver has let it go",
+        "was ended",
+    ]
+
+
+def test_end_of_the_driver_ends_all_lines_and_its_last_words_are_told(make_cluster):
+    cluster = make_cluster("sys.stderr.write('the head is gone\\n'); sys.exit(1)")
+    first = cluster.start(SETUP)
+    eventually(lambda: is_over(first), "the end of the line")
+    assert first.close() == "is out of reach: the head is gone"
+    second = cluster.start(SETUP)
+    assert second.pid != first.pid
+    second.close()
+
+
+def test_cluster_that_is_left_ends_with_its_last_worker(make_cluster):
+    cluster = make_cluster()
+    worker = cluster.start(SETUP)
+    assert said(worker) == WAITING
+    cluster.leave()
+    assert cluster.is_left
+    assert not cluster.has_ended()
+    worker.close()
+    eventually(cluster.has_ended, "the end of the driver")
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker.pid, 0)
+
+
+def test_cluster_without_a_worker_has_nothing_to_end(make_cluster):
+    cluster = make_cluster()
+    assert not cluster.has_ended()
+    cluster.leave()
+    assert cluster.has_ended()
+
+
+def open_files() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def test_nothing_stays_open(make_cluster):
+    before = open_files()
+    cluster = make_cluster()
+    for _ in range(5):
+        worker = cluster.start(SETUP)
+        said(worker)
+        worker.close()
+    cluster.close()
+    assert open_files() == before
