@@ -1,6 +1,7 @@
 """The driver as the daemon sees it: a child process that these tests have written."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,9 @@ while True:
     message, descriptors, *_ = socket.recv_fds(control, 1 << 16, 2)
     if not message:
         break
+    if message == b"?":
+        control.send(b"!")
+        continue
     threads.append(threading.Thread(target=serve, args=descriptors))
     threads[-1].start()
 for thread in threads:
@@ -118,3 +122,18 @@ def test_nothing_stays_open(make_cluster):
         worker.close()
     cluster.close()
     assert open_files() == before
+
+
+def test_driver_that_does_not_answer_is_killed_with_a_worker_that_hangs(make_cluster):
+    cluster = make_cluster()
+    hanging, other = (cluster.start(SETUP) for _ in range(2))
+    assert [said(worker) for worker in (hanging, other)] == [WAITING] * 2
+    os.kill(other.pid, signal.SIGSTOP)
+    hanging.kill()
+    eventually(lambda: is_over(other), "the end of the other line")
+    assert other.close() == "is out of reach: the driver ended with status -9"
+    hanging.close()
+    another = cluster.start(SETUP)
+    assert said(another) == WAITING
+    assert another.pid != other.pid
+    another.close()

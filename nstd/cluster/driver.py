@@ -19,7 +19,7 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 from nstd import __version__
 from nstd.cluster.access import connect
 from nstd.cluster.actor import Actor
-from nstd.cluster.messages import SAYINGS, Greeting, Parcel
+from nstd.cluster.messages import ANSWER, QUESTION, SAYINGS, Greeting, Parcel
 from nstd.config.settings import ClusterSettings
 from nstd.errors import ConfigError, NstdError, SpoolError
 from nstd.spool.durable import replace, trouble, write_durably_from
@@ -102,6 +102,9 @@ def _lines(control: socket.socket) -> Iterator[Line]:
         message, descriptors, _, _ = socket.recv_fds(control, _LONGEST_MESSAGE_BYTES, _DESCRIPTORS)
         if not message:
             return
+        if message == QUESTION:
+            control.send(ANSWER)
+            continue
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # noqa: FBT003  it takes no name
         commands, events = descriptors
@@ -152,6 +155,12 @@ class Store:
                 self._styles.pop(next(iter(self._styles)))
             return reference
 
+    def clear(self) -> None:
+        """Forget what is there, so that it is put there again."""
+        with self._lock:
+            self._weights.clear()
+            self._styles.clear()
+
 
 def put(path: Path) -> Any:  # noqa: ANN401  a reference
     """Put a file into the object store.
@@ -190,7 +199,6 @@ class Relay:
         self._greeting: Greeting | None = None
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._dismissed = threading.Event()
-        self._sending = threading.Lock()
 
     def run(self) -> None:
         """Serve the daemon until it hangs up; then the actor ends."""
@@ -210,12 +218,12 @@ class Relay:
 
     def _obey(self) -> None:
         """Pass commands on."""
-        for message in self._line.commands:
-            command = COMMANDS.validate_json(message)
-            if isinstance(command, Stop):
-                self._actor.stop.remote()
-            else:
-                self._requests.put(command)
+        with self._line.commands as messages:
+            for command in map(COMMANDS.validate_json, messages):
+                if isinstance(command, Stop):
+                    self._actor.stop.remote()
+                else:
+                    self._requests.put(command)
         self._dismissed.set()
         self._requests.put(None)
         # It may be in the midst of a picture, or hang; then whoever listens to it hears of its end.
@@ -227,19 +235,28 @@ class Relay:
             return False
         while request := self._requests.get():
             # It may have fallen while it had nothing to do.
-            if self._greet() != self._greeting and not self._is_loaded():
+            if not self._is_same() and not self._is_loaded():
                 return False
             try:
                 self._paint(request)
-            except RayTaskError as error:
-                self._fail(Blame.ENGINE, error.cause or error, "".join(traceback.format_exception(error)))
             except RayActorError:
                 self._fell()
                 return True
             except (SpoolError, RayError) as error:
-                self._fail(Blame.MACHINE, error)
+                cause = getattr(error, "cause", None)  # of what an actor's method has raised
+                if isinstance(error, RayTaskError) and not isinstance(cause, RayError):
+                    self._fail(Blame.ENGINE, cause or error, "".join(traceback.format_exception(error)))
+                    continue
+                self._fail(Blame.MACHINE, cause or error)
+                # What it still paints nobody would hear of; and what was lost in the store must be put there again.
                 ray.kill(self._actor, no_restart=False)
+                self._store.clear()
                 return True
+        return False
+
+    def _is_same(self) -> bool:
+        with contextlib.suppress(RayActorError):
+            return self._greet() == self._greeting
         return False
 
     def _is_loaded(self) -> bool:
@@ -297,8 +314,7 @@ class Relay:
 
     def _receive(self, parcel: Parcel, paths: dict[str, Path]) -> None:
         """Write what the actor has made, and tell it whether that has worked."""
-        path = paths[parcel.path]
-        pieces = (memoryview(self._get("fetch", number)) for number in range(parcel.pieces))
+        path, pieces = paths[parcel.path], self._pieces(parcel)
         try:
             if parcel.for_good:
                 write_durably_from(path, pieces)
@@ -308,6 +324,14 @@ class Relay:
             self._get("settle", error.errno or 0, error.strerror or str(error))
         else:
             self._get("settle", 0, "")
+
+    def _pieces(self, parcel: Parcel) -> Iterator[memoryview]:
+        for number in range(parcel.pieces):
+            piece = self._get("fetch", number)
+            # The daemon may have given the job to another worker by now.
+            if self._dismissed.is_set():
+                raise Dismissed
+            yield memoryview(piece)
 
     def _fell(self) -> None:
         """Tell the daemon that the actor has ended, once it is known whether its machine has gone with it."""

@@ -1,4 +1,4 @@
-"""What an actor says to the driver, beside the events of every worker."""
+"""What an actor says to the driver beside the events of every worker, and what the daemon asks the driver."""
 
 from typing import Annotated, Final, Literal
 
@@ -7,6 +7,9 @@ from pydantic import Field, TypeAdapter
 from nstd.job import Count
 from nstd.preset import Record
 from nstd.worker.messages import Event
+
+QUESTION: Final = b"?"
+ANSWER: Final = b"!"
 
 
 class Greeting(Record):

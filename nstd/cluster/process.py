@@ -15,12 +15,14 @@ from typing import IO, ClassVar, Final, cast
 
 import structlog
 
+from nstd.cluster.messages import ANSWER, QUESTION
 from nstd.config.settings import ClusterSettings
 from nstd.worker.line import Line, LineReader
 from nstd.worker.messages import Setup
 
 _LONGEST_CHATTER_BYTES: Final = 4096
 _REMEMBERED_LINES: Final = 30
+_ANSWER_SECONDS: Final = 5.0
 _FAREWELL_SECONDS: Final = 10.0
 # Its pipes are closed a moment before it has ended.
 _LAST_GASP_SECONDS: Final = 0.5
@@ -63,8 +65,9 @@ class RemoteWorker(Line):
         return []
 
     def kill(self) -> None:
-        """Have the driver end it now."""
+        """Have the driver end it now, and end the driver if that is what does not answer."""
         self.hang_up()
+        self._driver.examine()
 
     def close(self, _timeout_seconds: float = 5) -> str:
         """End it; return how it ended, to follow "the worker"."""
@@ -166,6 +169,17 @@ class _Driver:
 
     def has_ended(self) -> bool:
         return self.process.poll() is not None
+
+    def examine(self) -> None:
+        """Kill it if it does not answer, so that the other workers need not be waited for in vain, too."""
+        if self._control.fileno() < 0:  # it ends with its last worker anyway
+            return
+        with contextlib.suppress(OSError):
+            self._control.settimeout(_ANSWER_SECONDS)
+            self._control.send(QUESTION)
+            if self._control.recv(len(ANSWER)) == ANSWER:
+                return
+        self.process.kill()
 
     def read_chatter(self) -> None:
         for line in self.chatter.read():

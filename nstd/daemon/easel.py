@@ -112,6 +112,7 @@ class Easel:
         self._is_interrupted = False
         self._counted = 0
         self.use(place)
+        self._starter = self._start
         self._patience = self._new_patience(0)
 
     def use(self, place: Place) -> None:
@@ -142,11 +143,11 @@ class Easel:
         Raises:
             SpoolError: the machine has no room for another process.
         """
-        if self.worker and self.worker.setup != self._setup and not self.claimed:
+        if self.worker and (self.worker.setup, self._starter) != (self._setup, self._start) and not self.claimed:
             self.close()
         if self.worker is None:
             with trouble("start the worker"):
-                self.worker = self._start(self._setup)
+                self.worker, self._starter = self._start(self._setup), self._start
             self._has_had_a_job = False
             self._patience = self._new_patience(0)
             self._metrics.worker_started()

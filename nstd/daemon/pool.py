@@ -1,5 +1,6 @@
 """The daemon's pool of workers: one easel for each device of this machine, or some in a cluster."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from nstd.daemon.metrics import Metrics
 from nstd.daemon.outcomes import Outcomes
 from nstd.daemon.status import CurrentJob, WorkerStatus
 from nstd.daemon.trouble import Delays, Part
+from nstd.errors import ConfigError, SpoolError
 from nstd.spool.folders import Folders
 from nstd.spool.jobs import Wish
 from nstd.worker.line import LineReader
@@ -106,7 +108,7 @@ class Pool:
             SpoolError: a worker cannot be started in place of another, only where delays are strict.
         """
         for easel in sorted(self._idle(), key=lambda easel: -easel.idle_since):
-            with self._delays.guarding(easel.subject):
+            with self._guarding(easel):
                 if easel.is_ready and easel.prepare():
                     return easel
         return None
@@ -120,7 +122,7 @@ class Pool:
         # Those that run already come first.
         idle = sorted(self._idle(), key=lambda easel: easel.worker is None)
         for easel in idle[:jobs]:
-            with self._delays.guarding(easel.subject):
+            with self._guarding(easel):
                 easel.prepare()
 
     def read(self) -> None:
@@ -133,7 +135,7 @@ class Pool:
         for cluster in self._clusters:
             cluster.read()
         for easel in self._all():
-            with self._delays.guarding(easel.subject):
+            with self._guarding(easel):
                 if easel.read():
                     self._delays.clear(easel.subject)
 
@@ -189,6 +191,16 @@ class Pool:
         return (
             easel for easel in self._easels.values() if easel.is_idle and not self._delays.seconds_left(easel.subject)
         )
+
+    @contextlib.contextmanager
+    def _guarding(self, easel: Easel) -> Iterator[None]:
+        """Let trouble begin the easel's pause; what comes while it lasts, from others that share it, is the same."""
+        if self._delays.seconds_left(easel.subject):
+            with contextlib.suppress(SpoolError, ConfigError):
+                yield
+        else:
+            with self._delays.guarding(easel.subject):
+                yield
 
     def _places(self, config: Config) -> Iterator[Place]:
         engine, settings = config.engine, config.worker
