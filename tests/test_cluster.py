@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -321,6 +322,20 @@ def test_wrong_token_is_told(make_cluster, make_world):
         f"ray.address: the Ray cluster at {ADDRESS} does not let nstd in: its token is none or another one (looked for "
         "in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH and ~/.ray/auth_token)\n"
     )
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl (Debian package openssl)")
+def test_cluster_that_asks_for_certificates_needs_no_token(make_cluster, make_world, tmp_path):
+    names = ",".join(f"IP:{address}" for address in (HEAD, NODE, "127.0.0.1"))
+    request = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=nstd")
+    files = ("-addext", f"subjectAltName={names},DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem")
+    subprocess.run((*request, *files), cwd=tmp_path, check=True, capture_output=True)
+    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    tls = {"RAY_USE_TLS": "1", "RAY_TLS_SERVER_CERT": certificate, "RAY_TLS_SERVER_KEY": key}
+    world, cluster = make_world(), make_cluster(token="", environ=tls | {"RAY_TLS_CA_CERT": certificate})
+    world.drop_text("paint", "photo.jpg")
+    assert start(world, cluster, "--once").wait() == (0, "")
+    assert [*painted(world)] == ["photo"]
 
 
 def test_client_of_a_cluster_elsewhere_paints_too(make_cluster, make_world):

@@ -70,8 +70,8 @@ class RayCluster:
     @property
     def prefix(self) -> tuple[str, ...]:
         """What runs a command in the cluster's network, with what lets it in."""
-        names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", *_HASTE)
-        return (*self.inside, "env", *(f"{name}={self.environ[name]}" for name in names if name in self.environ))
+        own = (f"{name}={value}" for name, value in self.environ.items() if name.startswith("RAY_"))
+        return (*self.inside, "env", *own)
 
     @property
     def inside(self) -> tuple[str, ...]:
