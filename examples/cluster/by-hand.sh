@@ -11,7 +11,9 @@ set -eu
 
 token="$HOME/.ray/auth_token"
 # Nobody gets in without the token: whoever gets in may run any program here.
-export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$token" RAY_USAGE_STATS_ENABLED=0
+unset RAY_AUTH_TOKEN
+(umask 077 && mkdir -p "$HOME/.ray")
 
 usage() {
     sed -n 's/^#   //p' "$0" >&2
@@ -30,7 +32,6 @@ start() {
 case "${1:-}" in
 head)
     if [ ! -s "$token" ]; then
-        mkdir -p -m 700 "$HOME/.ray"
         (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' > "$token")
     fi
     start --head --port=6379 --ray-client-server-port=10001 --include-dashboard=false \

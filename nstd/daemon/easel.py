@@ -292,7 +292,7 @@ class Easel:
         if self.current:
             self.current = self.current.after(event, self._pace.seconds_left(event))
             before, self._counted = self._counted, event.number
-            self._metrics.stepped(self.current, event.number - before, self._device, event.device_memory_bytes)
+            self._metrics.stepped(self.current, max(0, event.number - before), self._device, event.device_memory_bytes)
 
     def _take_note(self, event: Resumed | StartedOver | Checkpointed | Hindered) -> None:
         if (claimed := self.claimed) is None:
