@@ -348,7 +348,7 @@ def test_photo_from_any_year_is_painted_and_kept(world: World, year: int):
 def check_that_it_paints_in_silence(world: World, daemon: RunningDaemon) -> None:
     drop(world, "cat.jpg")
     drop(world, "text.jpg", TEXT)
-    eventually(lambda: len(world.status().daemon.results) == 2, "the results in the status")
+    eventually(lambda: (told := world.status().daemon) and len(told.results) == 2, "the results in the status")
     check_at_the_end(world, {"cat.jpg": "outbox", "text.jpg": "failed"})
     stop(daemon)
 
