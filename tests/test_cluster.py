@@ -132,32 +132,36 @@ def test_job_of_a_killed_actor_goes_on_from_its_checkpoint_to_the_same_picture(m
     assert [path.read_bytes() for path in world.results("slow") if path.suffix == ".png"] == [expected]
 
 
+def wait_for_end_of_worker(daemon: RunningDaemon, how: str) -> None:
+    """Wait until a worker has ended so; on a busy machine others may have been given up while they began."""
+    eventually(lambda: how in [one["how"] for one in daemon.logged("worker_ended")], how)
+
+
+@pytest.mark.timeout(600)
 def test_whatever_falls_every_photo_ends_once(make_cluster, make_world):
-    world, cluster = make_world(worker="checkpoint_seconds: 0.3, job_timeout_seconds: 25"), make_cluster()
-    photos = [f"photo{number}.jpg" for number in range(6)]
+    world, cluster = make_world(worker="checkpoint_seconds: 0.3, job_timeout_seconds: 30"), make_cluster()
+    photos = [f"photo{number}.jpg" for number in range(4)]
     for photo in photos:
-        world.drop_text("steps 80 0.1", photo)
+        world.drop_text("steps 100 0.1", photo)
     daemon = start(world, cluster, "--verbose")
 
     wait_for_checkpoints(daemon, eventually(lambda: photo_on(world, HEAD), "a photo on the head"))
     [first] = [pid for pid, node in cluster.actors().items() if node == HEAD]
     os.kill(first, signal.SIGKILL)
-    [fallen] = daemon.wait_for("worker_ended")
-    assert fallen["how"] == f"fell on node {HEAD} (process {first})"
+    wait_for_end_of_worker(daemon, f"fell on node {HEAD} (process {first})")
     daemon.wait_for("job_requeued")
     daemon.wait_for("job_resumed")
 
-    eventually(lambda: photo_on(world, NODE), "a photo on the other node")
+    on_node = eventually(lambda: photo_on(world, NODE), "a photo on the other node")
     cluster.kill_node(NODE)
-    _, lost = daemon.wait_for("worker_ended", 2)
-    assert lost["how"] == f"was lost with its node {NODE}"
-    assert len(daemon.wait_for("job_given_back")) == 1, "no photo is to blame for a lost node"
+    wait_for_end_of_worker(daemon, f"was lost with its node {NODE}")
+    given_back = daemon.wait_for("job_given_back")
+    assert [one["photo"] for one in given_back] == [on_node], "no photo is to blame for a lost node"
 
     eventually(lambda: photo_on(world, HEAD), "a photo on the node that is left")
     [frozen] = cluster.actors()
     os.kill(frozen, signal.SIGSTOP)
-    *_, hung = daemon.wait_for("worker_ended", 3)
-    assert hung["how"] == "said nothing for 25 s and was ended"
+    wait_for_end_of_worker(daemon, "said nothing for 30 s and was ended")
     eventually(lambda: frozen not in cluster.actors(), "the end of the frozen one")
 
     daemon.wait_for("job_finished", len(photos))

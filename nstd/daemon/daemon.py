@@ -217,7 +217,11 @@ class Daemon:
 
     def _paint_next(self) -> None:
         """Claim the oldest jobs, as many as there are workers for."""
-        while folder := self._queue.next(self._jobs.pending):
+        while self._pool.has_room():
+            folder = self._queue.next(self._jobs.pending)
+            if folder is None:
+                self._pool.rest()
+                return
             easel = self._pool.free()
             if easel is None and self._needs_worker(folder):
                 self._pool.prepare(max(1, self._survey.jobs().counts.waiting))
@@ -233,7 +237,6 @@ class Daemon:
                 self._outcomes.interrupted(claimed)
                 return
             easel.paint(claimed)
-        self._pool.rest()
 
     def _needs_worker(self, folder: JobFolder) -> bool:
         with trouble("read the queue"):

@@ -101,6 +101,10 @@ class Pool:
         for cluster in self._clusters:
             yield from cluster.outlets
 
+    def has_room(self) -> bool:
+        """Tell whether another job could be painted, perhaps by a worker that is still to be started."""
+        return any(True for _ in self._idle())
+
     def free(self) -> Easel | None:
         """Return one whose worker can have a job at once: the one that had one last, so that the others may end.
 
