@@ -90,6 +90,7 @@ def photo_on(world: World, node: str) -> str | None:
     return next((job.photo for job in jobs if job.worker.startswith(f"{node} ") and job.step), None)
 
 
+@pytest.mark.timeout(600)
 def test_twenty_photos_become_what_a_local_worker_makes_of_them(make_cluster, make_world):
     photos = sorted(path.name for path in (Path(__file__).parent.parent / "nstd/assets/photos").glob("*.jpg"))
     local = make_world(name="local", engine="", worker="checkpoint_seconds: 0")
@@ -103,6 +104,8 @@ def test_twenty_photos_become_what_a_local_worker_makes_of_them(make_cluster, ma
         photo = photos[number % len(photos)]
         world.drop(photo, "quick", f"{photo.partition('.')[0]}-{number}.jpg")
     daemon = start(world, cluster, "--once", nstd=NSTD)
+    for finished in (1, 10, 20):  # a busy machine takes its time
+        daemon.wait_for("job_finished", finished)
     assert daemon.wait() == (0, "")
     pictures = painted(world)
     assert len(pictures) == 20

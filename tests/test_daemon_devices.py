@@ -88,10 +88,10 @@ def test_device_in_trouble_pauses_alone(world, monkeypatch):
 
 
 def test_devices_come_and_go_with_the_config(world):
-    text = world.config.read_text()
+    text, gate = world.config.read_text(), world.root / "gate"
     world.config.write_text(text.replace(DEVICES, "devices: ['gpu:0']"))
     daemon = start(world)
-    world.drop_text("slow", "a.jpg")
+    world.drop_text(f"until {gate}", "a.jpg")
     eventually(lambda: running(world) == {"a.jpg": "gpu:0"}, "the first")
     world.drop_text("slow", "b.jpg")
     world.config.write_text(text)
@@ -99,10 +99,12 @@ def test_devices_come_and_go_with_the_config(world):
 
     world.config.write_text(text.replace(DEVICES, "devices: ['gpu:1']"))
     daemon.wait_for("config_reloaded", 2)
-    assert running(world)["a.jpg"] == "gpu:0", "it is not interrupted"
     first = pid_of(daemon, "gpu:0")
-    world.nstd("cancel", daemon.logged("job_started")[0]["job"])
-    daemon.wait_for("job_cancelled")
+    gate.touch()
+    [finished] = daemon.wait_for("job_finished")
+    assert finished["photo"] == "a.jpg"
     eventually(lambda: not Path(f"/proc/{first}").exists(), "the end of its worker")
-    assert running(world) == {"b.jpg": "gpu:1"}
+    eventually(lambda: running(world) == {"b.jpg": "gpu:1"}, "the second alone")
+    assert len(daemon.logged("job_started")) == 2
+    assert not daemon.logged("job_given_back"), "neither was interrupted"
     assert not daemon.logged("worker_ended")
