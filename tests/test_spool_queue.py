@@ -1,4 +1,5 @@
 import contextlib
+import os
 from itertools import count
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def test_jobs_are_counted_by_state(world: World):
     (world.folders.failed / world.jobs("cur")[0].id).mkdir()
     (world.folders.new / ".DS_Store").touch()
     assert world.queue.counts() == Counts(waiting=1, held=0, arriving=1, running=1, failed=1)
+
+
+def test_job_that_is_claimed_while_they_are_counted_is_counted_once(world: World, monkeypatch: pytest.MonkeyPatch):
+    world.taken_in()
+    listed = os.listdir
+
+    def list_and_claim(place: Path) -> list[str]:
+        names = listed(place)
+        monkeypatch.undo()
+        world.claim()
+        return names
+
+    monkeypatch.setattr(os, "listdir", list_and_claim)
+    assert world.queue.survey() == (Counts(waiting=0, held=0, arriving=0, running=1, failed=0), None)
 
 
 @pytest.mark.parametrize(

@@ -80,13 +80,15 @@ class Queue:
         """
         with trouble("count the jobs"):
             queued = [(folder, _standing(folder)) for folder in _listed(self._folders.new)]
+            waiting = (folder for folder, standing in queued if standing == "waiting")
+            times = [changed for folder in waiting if (changed := _changed(folder)) is not None]
+            # Later, so that a job which is claimed in between is counted here.
             running, failed = (len(_listed(place)) for place in (self._folders.cur, self._folders.failed))
-            # A folder changes when it is moved, and when somebody releases its job.
-            changed = (os.stat(folder.path).st_ctime for folder, standing in queued if standing == "waiting")  # noqa: PTH116
-            since = min(changed, default=None)
-        by_state = dict.fromkeys(("waiting", "held", "arriving"), 0) | Counter(standing for _, standing in queued)
-        counts = Counts(**by_state, running=running, failed=failed)
-        return counts, None if since is None else datetime.fromtimestamp(since, UTC)
+        others = Counter(standing for _, standing in queued)
+        counts = Counts(
+            waiting=len(times), held=others["held"], arriving=others["arriving"], running=running, failed=failed
+        )
+        return counts, datetime.fromtimestamp(min(times), UTC) if times else None
 
     def claim(self, now: datetime, skipped: Collection[str] = ()) -> ClaimedJob | None:
         """Take the oldest waiting job, and count the attempt before anybody reads its photo.
@@ -176,6 +178,14 @@ def _listed(place: Path) -> list[JobFolder]:
         return list(jobs_in(place))
     except FileNotFoundError:
         return []
+
+
+def _changed(folder: JobFolder) -> float | None:
+    """Say when a job's folder has been moved to where it is, or its job released; None if it is gone from there."""
+    try:
+        return os.stat(folder.path).st_ctime  # noqa: PTH116  as in `JobFolder.has`
+    except FileNotFoundError:
+        return None
 
 
 def _standing(folder: JobFolder) -> str:
