@@ -25,6 +25,7 @@ from nstd.preset import Record
 from nstd.spool.durable import Data
 from nstd.weights.store import Weights, unpacked
 from nstd.worker.environment import loading_tensorflow
+from nstd.worker.failure import failure_of
 from nstd.worker.files import Files
 from nstd.worker.messages import Done, Event, Interrupted, Ready, Request, Setup, Stepped, to_line
 
@@ -72,9 +73,6 @@ class Actor:
             `Ready` or `Failed`, as a line.
         """
         setup = Setup.model_validate_json(setup_json)
-        # Before anything that says what is wrong, for that knows the kinds of TensorFlow's errors.
-        with loading_tensorflow(Path(tempfile.gettempdir()) / "nstd"):
-            from nstd.worker.serve import failure_of  # noqa: PLC0415  as above
         try:
             self._painter = self._make_painter(setup, _verified(setup, sha256, weights), self._files)
         except Exception as error:  # noqa: BLE001  whatever it is, the daemon must hear of it
@@ -121,13 +119,12 @@ class Actor:
         self._files.settle(code, reason)
 
     def _make_painter(self, setup: Setup, weights: Weights, files: Files) -> Paints:
-        from nstd.worker.painter import Painter  # noqa: PLC0415  TensorFlow takes seconds
+        with loading_tensorflow(Path(tempfile.gettempdir()) / "nstd"):
+            from nstd.worker.painter import Painter  # noqa: PLC0415  TensorFlow takes seconds
 
         return Painter(setup.engine, setup.limits, weights, files)
 
     def _work(self, request: Request) -> None:
-        from nstd.worker.serve import failure_of  # noqa: PLC0415  as above
-
         painter = self._painter
         if painter is None:  # pragma: no cover  the driver has it load first
             raise AssertionError("there is no painter")

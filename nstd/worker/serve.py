@@ -1,24 +1,12 @@
 """The worker's two duties: load the network once, then paint what is requested."""
 
-import traceback
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
-import tensorflow as tf
-
-from nstd.errors import ConfigError, EngineError, InputError, SpoolError, StyleError
 from nstd.weights.store import load_weights
 from nstd.worker.conversation import Conversation
-from nstd.worker.messages import Blame, Done, Event, Failed, Interrupted, Ready, Request, Setup
+from nstd.worker.failure import failure_of
+from nstd.worker.messages import Done, Event, Interrupted, Ready, Request, Setup
 from nstd.worker.painter import Painter
-
-_BLAME: Final = {
-    StyleError: Blame.STYLE,
-    ConfigError: Blame.OPERATOR,
-    InputError: Blame.INPUT,
-    SpoolError: Blame.MACHINE,
-    EngineError: Blame.ENGINE,
-}
 
 
 def serve(setup: Setup, conversation: Conversation) -> None:
@@ -53,24 +41,3 @@ def _paint(painter: Painter, request: Request, conversation: Conversation) -> Ev
             return event
         conversation.send(event)
     raise AssertionError("a painter ends with Done or Interrupted, or raises")  # pragma: no cover
-
-
-def failure_of(error: Exception, *, on_gpu: bool = False) -> Failed:
-    """Say who must act on an error; one that nobody foresaw is ours, and comes with its traceback.
-
-    Args:
-        error: whatever the painter raised.
-        on_gpu: it computes on a GPU.
-    """
-    for kind, blame in _BLAME.items():
-        if isinstance(error, kind):
-            return Failed(blame=blame, message=str(error))
-    if on_gpu and isinstance(error, tf.errors.ResourceExhaustedError):
-        # Others may have its memory now; what a CPU lacks, no waiting brings.
-        return Failed(blame=Blame.MACHINE, message=f"the GPU is out of memory: {_first_line(error)}")
-    summary = f"{type(error).__name__}: {_first_line(error)}"
-    return Failed(blame=Blame.ENGINE, message=summary, traceback="".join(traceback.format_exception(error)))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -3,9 +3,8 @@
 import pytest
 
 from nstd.errors import ConfigError, EngineError, InputError, SpoolError, StyleError, WeightsError
+from nstd.worker.failure import failure_of
 from nstd.worker.messages import Blame
-
-pytestmark = pytest.mark.usefixtures("weights")  # which sets the variables that TensorFlow reads
 
 
 @pytest.mark.parametrize(
@@ -20,16 +19,13 @@ pytestmark = pytest.mark.usefixtures("weights")  # which sets the variables that
     ],
 )
 def test_own_errors_say_who_must_act(error, blame):
-    from nstd.worker.serve import failure_of  # noqa: PLC0415  only tests that compute pay for TensorFlow
-
     failed = failure_of(error)
     assert (failed.blame, failed.message, failed.traceback) == (blame, "x", "")
 
 
+@pytest.mark.usefixtures("weights")  # which sets the variables that TensorFlow reads
 def test_memory_that_a_gpu_lacks_may_come_back_and_a_cpus_does_not():
-    import tensorflow as tf  # noqa: PLC0415
-
-    from nstd.worker.serve import failure_of  # noqa: PLC0415
+    import tensorflow as tf  # noqa: PLC0415  only tests that compute pay for it
 
     exhausted = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nmore", 8)
     on_gpu, on_cpu = failure_of(exhausted, on_gpu=True), failure_of(exhausted)
@@ -38,8 +34,6 @@ def test_memory_that_a_gpu_lacks_may_come_back_and_a_cpus_does_not():
 
 
 def test_anything_else_comes_with_its_traceback():
-    from nstd.worker.serve import failure_of  # noqa: PLC0415
-
     failed = failure_of(ValueError("one\ntwo"))
     assert (failed.blame, failed.message, failed.traceback) == (
         Blame.ENGINE,
