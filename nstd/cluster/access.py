@@ -23,6 +23,8 @@ _CLIENT: Final = "ray://"
 # What each kind of server answers to anybody who may call it; both do nothing.
 _QUESTION: Final = {True: "/ray.rpc.RayletDriver/ClusterInfo", False: "/ray.rpc.NodeInfoGcsService/CheckAlive"}
 _ANSWER_SECONDS: Final = 10.0
+_NO_ANSWER: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_REFUSAL: Final = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 _TOKEN_FILE: Final = "~/.ray/auth_token"  # noqa: S105  the file of one
 
 
@@ -43,13 +45,13 @@ def connect(settings: ClusterSettings) -> None:
         if settings.address == _AUTO:
             _check_door(settings, where)
     except AuthenticationError as error:
-        msg = f"ray.address: {where} does not let nstd in: {_first_line(error)}"
+        msg = f"ray.address: {where} does not let nstd in: {_in_a_line(error)}"
         raise ConfigError(msg) from error
     except (ConnectionError, TimeoutError, OSError, ValueError) as error:
-        msg = f"cannot reach {where}: {_first_line(error)}"
+        msg = f"cannot reach {where}: {_in_a_line(error)}"
         raise SpoolError(msg) from error
     except RuntimeError as error:
-        msg = f"ray.address: {where} cannot be used: {_first_line(error)}"
+        msg = f"ray.address: {where} cannot be used: {_in_a_line(error)}"
         raise ConfigError(msg) from error
 
 
@@ -67,7 +69,11 @@ def _check_door(settings: ClusterSettings, where: str) -> None:
             "RAY_AUTH_MODE=token, or set ray.insecure: true"
         )
         raise ConfigError(msg)
-    if not _has_tls() and not lets_in(server, own_token(os.environ), is_client=is_client):
+    token = own_token(os.environ)
+    if not (token.isascii() and token.isprintable()):
+        msg = f"ray.address: the token for {where} must be one line of printable ASCII, found other characters in it"
+        raise ConfigError(msg)
+    if not _has_tls() and not lets_in(server, token, is_client=is_client):
         msg = (
             f"ray.address: {where} does not let nstd in: its token is none or another one (looked for in "
             f"RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH and {_TOKEN_FILE})"
@@ -84,6 +90,7 @@ def lets_in(server: str, token: str, *, is_client: bool) -> bool:
         is_client: it serves Ray's clients, and is not the head itself.
 
     Raises:
+        ConfigError: it is a server of another kind.
         SpoolError: nobody answers at all.
     """
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
@@ -92,19 +99,26 @@ def lets_in(server: str, token: str, *, is_client: bool) -> bool:
             channel.unary_unary(_QUESTION[is_client])(b"", timeout=_ANSWER_SECONDS, metadata=metadata)
         except grpc.RpcError as error:
             code = error.code()
-            if code is grpc.StatusCode.UNAVAILABLE and not _has_tls():
+            if code is grpc.StatusCode.UNIMPLEMENTED:
+                expected = "a Ray cluster's server for clients" if is_client else "the head of a Ray cluster"
+                msg = f"ray.address: what answers at {server} is not {expected}"
+                raise ConfigError(msg) from error
+            if code in _NO_ANSWER and not _has_tls():
                 msg = f"cannot tell whom the Ray cluster at {server} lets in: {error.details()}"
                 raise SpoolError(msg) from error
-            return code not in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAVAILABLE}
+            # Any other trouble is one that it has with the question, and so is beyond the door.
+            return code not in {*_NO_ANSWER, *_REFUSAL}
     return True
 
 
 def own_token(environ: Mapping[str, str]) -> str:
     """Return the token that Ray will show, from where it looks for one; empty if there is none."""
-    if token := environ.get("RAY_AUTH_TOKEN"):
+    if token := environ.get("RAY_AUTH_TOKEN", "").strip():
         return token
     with contextlib.suppress(OSError):
-        return Path(environ.get("RAY_AUTH_TOKEN_PATH") or _TOKEN_FILE).expanduser().read_text().strip()
+        named = environ.get("RAY_AUTH_TOKEN_PATH")
+        path = Path(named) if named else Path(_TOKEN_FILE).expanduser()
+        return path.read_text(errors="replace").strip()
     return ""
 
 
@@ -119,7 +133,10 @@ def _has_tls() -> bool:
     return os.environ.get("RAY_USE_TLS", "0").lower() in {"1", "true"}
 
 
-def _first_line(error: Exception) -> str:
+def _in_a_line(error: Exception) -> str:
     if words := getattr(error, "strerror", None):
         return str(words)
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    lines = list(filter(None, map(str.strip, str(error).splitlines())))
+    if any(line.startswith("Traceback ") for line in lines):  # of Ray's server; how it ends is why
+        lines = [lines[0], lines[-1]]
+    return " ".join(lines) or type(error).__name__
