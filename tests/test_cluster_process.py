@@ -1,6 +1,9 @@
 """The driver as the daemon sees it: a child process that these tests have written."""
 
+import contextlib
+import itertools
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -111,6 +114,30 @@ def test_cluster_without_a_worker_has_nothing_to_end(make_cluster):
 
 def open_files() -> set[str]:
     return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+@contextlib.contextmanager
+def room_for(descriptors: int) -> Iterator[None]:
+    """Let this process open so many more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = open_files()
+    free = (number for number in itertools.count() if str(number) not in taken)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(itertools.islice(free, descriptors, None)), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_start_that_lacks_descriptors_leaves_none_open(make_cluster):
+    before, cluster = open_files(), make_cluster()
+    for room in itertools.count():
+        with room_for(room), contextlib.suppress(OSError):
+            cluster.start(SETUP).close()
+            break
+        cluster.close()
+        assert open_files() == before, f"with room for {room}"
+    assert room > len(("socket", "socket", "pipe", "pipe"))
 
 
 def test_nothing_stays_open(make_cluster):

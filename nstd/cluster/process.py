@@ -143,7 +143,8 @@ class _Driver:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(self._control.close)
             self.process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603  our own module
                 command,
                 stdin=theirs.fileno(),
@@ -152,20 +153,23 @@ class _Driver:
                 env={"RAY_USAGE_STATS_ENABLED": "0"} | os.environ,
                 process_group=0,
             )
+            undo.pop_all()
         self.chatter = LineReader(cast("IO[bytes]", self.process.stderr), _LONGEST_CHATTER_BYTES)
         self._last_lines: deque[str] = deque(maxlen=_REMEMBERED_LINES)
         _log.info("driver_started", pid=self.process.pid)
 
     def start(self, setup: Setup) -> RemoteWorker:
-        commands, events = os.pipe(), os.pipe()
-        ours, theirs = (os.fdopen(commands[1], "wb"), os.fdopen(events[0], "rb", buffering=0)), (commands[0], events[1])
-        try:
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as undo:
+            their_commands, commands = os.pipe()
+            theirs.callback(os.close, their_commands)
+            undo.callback(os.close, commands)
+            events, their_events = os.pipe()
+            theirs.callback(os.close, their_events)
+            undo.callback(os.close, events)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the end of the line's events will tell
-                socket.send_fds(self._control, [setup.model_dump_json().encode()], theirs)
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
-        return RemoteWorker(setup, self, *ours)
+                socket.send_fds(self._control, [setup.model_dump_json().encode()], (their_commands, their_events))
+            undo.pop_all()
+        return RemoteWorker(setup, self, os.fdopen(commands, "wb"), os.fdopen(events, "rb", buffering=0))
 
     def has_ended(self) -> bool:
         return self.process.poll() is not None
