@@ -59,6 +59,17 @@ def make_world(tmp_path: Path, cache: Path) -> Iterator[Callable[..., World]]:
         world.close()
 
 
+@pytest.fixture
+def finish(tmp_path: Path) -> Path:
+    """The file for which photos with the words of `unfinished` wait."""
+    return tmp_path / "finish"
+
+
+@pytest.fixture
+def unfinished(finish: Path) -> str:
+    return f"until {finish}"
+
+
 def start(world: World, cluster: Any, *arguments: str, nstd: tuple[str, ...] = COUNTING_NSTD) -> RunningDaemon:
     return world.start(*arguments, nstd=(*cluster.prefix, *nstd))
 
@@ -140,12 +151,23 @@ def wait_for_end_of_worker(daemon: RunningDaemon, how: str) -> None:
     eventually(lambda: how in [one["how"] for one in daemon.logged("worker_ended")], how)
 
 
+def wait_for_progress(daemon: RunningDaemon, resumed: dict[str, Any]) -> None:
+    """Wait for a checkpoint further than the one from which a job went on, which forgives the attempt before."""
+    eventually(
+        lambda: any(
+            (one["job"], True) == (resumed["job"], one["step"] > resumed["step"])
+            for one in daemon.logged("checkpoint_written")
+        ),
+        f"progress of {resumed['photo']}",
+    )
+
+
 @pytest.mark.timeout(600)
-def test_whatever_falls_every_photo_ends_once(make_cluster, make_world):
+def test_whatever_falls_every_photo_ends_once(make_cluster, make_world, finish, unfinished):
     world, cluster = make_world(worker="checkpoint_seconds: 0.3, job_timeout_seconds: 30"), make_cluster()
     photos = [f"photo{number}.jpg" for number in range(4)]
     for photo in photos:
-        world.drop_text("steps 100 0.1", photo)
+        world.drop_text(unfinished, photo)
     daemon = start(world, cluster, "--verbose")
 
     wait_for_checkpoints(daemon, eventually(lambda: photo_on(world, HEAD), "a photo on the head"))
@@ -153,26 +175,28 @@ def test_whatever_falls_every_photo_ends_once(make_cluster, make_world):
     os.kill(first, signal.SIGKILL)
     wait_for_end_of_worker(daemon, f"fell on node {HEAD} (process {first})")
     daemon.wait_for("job_requeued")
-    daemon.wait_for("job_resumed")
+    wait_for_progress(daemon, daemon.wait_for("job_resumed")[-1])
 
     on_node = eventually(lambda: photo_on(world, NODE), "a photo on the other node")
+    wait_for_checkpoints(daemon, on_node)
     cluster.kill_node(NODE)
     wait_for_end_of_worker(daemon, f"was lost with its node {NODE}")
     given_back = daemon.wait_for("job_given_back")
     assert [one["photo"] for one in given_back] == [on_node], "no photo is to blame for a lost node"
 
-    eventually(lambda: photo_on(world, HEAD), "a photo on the node that is left")
+    wait_for_checkpoints(daemon, eventually(lambda: photo_on(world, HEAD), "a photo on the node that is left"))
     [frozen] = cluster.actors()
     os.kill(frozen, signal.SIGSTOP)
     wait_for_end_of_worker(daemon, "said nothing for 30 s and was ended")
     eventually(lambda: frozen not in cluster.actors(), "the end of the frozen one")
 
+    finish.touch()
     daemon.wait_for("job_finished", len(photos))
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == (0, "")
     assert {name: len(paths) for name, paths in painted(world).items()} == {Path(name).stem: 1 for name in photos}
     assert world.reasons() == {}
-    assert len(daemon.logged("job_resumed")) >= 2
+    assert len(daemon.logged("job_resumed")) >= 3
 
 
 def test_photo_that_kills_its_worker_each_time_goes_to_failed(make_cluster, make_world):
@@ -192,12 +216,13 @@ def test_photo_that_kills_its_worker_each_time_goes_to_failed(make_cluster, make
     assert [*painted(world)] == ["good"]
 
 
-def test_lost_head_gives_the_jobs_back_and_they_go_on_when_it_is_back(make_cluster, make_world):
+def test_lost_head_gives_the_jobs_back_and_they_go_on_when_it_is_back(make_cluster, make_world, finish, unfinished):
     world, cluster = make_world(), make_cluster(nodes=1)
-    world.drop_text("steps 60 0.1", "photo.jpg")
+    world.drop_text(unfinished, "photo.jpg")
     daemon = start(world, cluster, "--verbose")
     wait_for_checkpoints(daemon, "photo.jpg")
     cluster.kill_node(HEAD)
+    finish.touch()
     daemon.wait_for("job_given_back")
     trouble = daemon.wait_for("trouble")[0]
     assert trouble["subject"] == "painting"
@@ -209,14 +234,15 @@ def test_lost_head_gives_the_jobs_back_and_they_go_on_when_it_is_back(make_clust
     assert [len(paths) for paths in painted(world).values()] == [1]
 
 
-def test_killed_driver_is_replaced_and_its_actors_go(make_cluster, make_world):
+def test_killed_driver_is_replaced_and_its_actors_go(make_cluster, make_world, finish, unfinished):
     world, cluster = make_world(), make_cluster(nodes=1)
-    world.drop_text("steps 60 0.1", "photo.jpg")
+    world.drop_text(unfinished, "photo.jpg")
     daemon = start(world, cluster, "--verbose")
     wait_for_checkpoints(daemon, "photo.jpg")
     [orphan] = cluster.actors()
     [driver] = cluster.drivers()
     os.kill(driver, signal.SIGKILL)
+    finish.touch()
     daemon.wait_for("job_finished")
     assert len(daemon.logged("job_resumed")) == 1
     assert daemon.logged("job_given_back")
@@ -224,13 +250,14 @@ def test_killed_driver_is_replaced_and_its_actors_go(make_cluster, make_world):
     assert driver not in cluster.drivers()
 
 
-def test_killed_daemon_leaves_no_actor_and_the_next_goes_on(make_cluster, make_world):
+def test_killed_daemon_leaves_no_actor_and_the_next_goes_on(make_cluster, make_world, finish, unfinished):
     world, cluster = make_world(), make_cluster(nodes=1)
-    world.drop_text("steps 60 0.1", "photo.jpg")
+    world.drop_text(unfinished, "photo.jpg")
     daemon = start(world, cluster, "--verbose")
     wait_for_checkpoints(daemon, "photo.jpg")
     daemon.signal(signal.SIGKILL)
     daemon.wait()
+    finish.touch()
     eventually(lambda: not cluster.actors() and not cluster.drivers(), "the end of driver and actor")
     second = start(world, cluster, "--once")
     assert second.wait() == (0, "")
@@ -264,7 +291,7 @@ def test_cancelled_job_leaves_its_worker_to_the_next(make_cluster, make_world):
     assert len(daemon.logged("worker_ready")) == 1
 
 
-def test_workers_come_and_go_with_the_queue(make_cluster, make_world):
+def test_workers_come_and_go_with_the_queue(make_cluster, make_world, finish, unfinished):
     world = make_world(ray := "idle_minutes: 0.05, min_workers: 1, max_workers: 2", worker="")
     world.config.write_text(world.config.read_text().replace("workers: 2, ", "", 1))
     cluster = make_cluster()
@@ -274,8 +301,9 @@ def test_workers_come_and_go_with_the_queue(make_cluster, make_world):
     daemon.wait_for("job_finished")
     assert len(cluster.actors()) == 1
     for number in range(6):
-        world.drop_text("steps 20 0.1", f"{number}.jpg")
-    daemon.wait_for("worker_ready", 2)
+        world.drop_text(unfinished, f"{number}.jpg")
+    eventually(lambda: len(steps_of(world)) == 2, "two to paint")
+    finish.touch()
     daemon.wait_for("job_finished", 7)
     daemon.wait_for("worker_released")
     eventually(lambda: len(cluster.actors()) == 1, "the end of what is idle")

@@ -30,6 +30,8 @@ _HASTE: Final = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
 }
 
 
@@ -121,7 +123,7 @@ class RayCluster:
         command = (
             *(*self.inside, str(RAY), "start", f"--node-ip-address={address}", *options),
             *(f"--num-cpus={cpus}", f"--num-gpus={gpus}", f"--object-store-memory={self._store_bytes}"),
-            f"--temp-dir={self._folder}",
+            *("--include-log-monitor=false", f"--temp-dir={self._folder}"),
         )
         done = subprocess.run(
             command, env=self.environ, check=False, timeout=_DEADLINE_SECONDS, capture_output=True, text=True

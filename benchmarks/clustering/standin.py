@@ -1,7 +1,7 @@
 """A painter whose evaluations take a fixed time and nothing of the processor; a photo's words say what it does.
 
-`steps N SECONDS`: so many evaluations, each of that time. `weigh MB`: one, with a checkpoint of that size. `kill`: end
-the process. `bug`: fail. `text`: refuse.
+`steps N SECONDS`: so many evaluations, each of that time. `until FILE`: evaluations until there is that file. `weigh
+MB`: one, with a checkpoint of that size. `kill`: end the process. `bug`: fail. `text`: refuse.
 """
 
 import hashlib
@@ -21,6 +21,8 @@ from nstd.worker.files import Files
 from nstd.worker.messages import Checkpointed, Done, Event, Hindered, Interrupted, Request, Resumed, Stepped
 
 _PIECE = 3 * 4 * 512 * 512  # pixels of 512 x 512 in float32, as a real checkpoint has many
+_WITHOUT_END = 100_000
+_UNHURRIED_SECONDS = 0.1
 LOSSES = Losses(step=0, total=1.0, content=1.0, style={}, tv=0.0)
 FACTS = EngineFacts(
     network=Network.VGG19,
@@ -63,12 +65,23 @@ class StandIn:
             self._files.commit(request.interim.checkpoint, *[bytes(_PIECE)] * round(int(numbers[0]) * 1e6 / _PIECE))
             yield Done(painting=self._painting(request, photo))
             return
-        total, seconds = (int(numbers[0]), float(numbers[1])) if word == b"steps" else (2, 0.0)
-        yield from self._steps(request, total, seconds, is_stopped)
+        if word == b"until":
+            end = Path(os.fsdecode(numbers[0]))
+            yield from self._steps(request, _WITHOUT_END, _UNHURRIED_SECONDS, is_stopped, end.exists)
+        else:
+            total, seconds = (int(numbers[0]), float(numbers[1])) if word == b"steps" else (2, 0.0)
+            yield from self._steps(request, total, seconds, is_stopped)
         if not is_stopped():
             yield Done(painting=self._painting(request, photo))
 
-    def _steps(self, request: Request, total: int, seconds: float, is_stopped: Callable[[], bool]) -> Iterator[Event]:
+    def _steps(
+        self,
+        request: Request,
+        total: int,
+        seconds: float,
+        is_stopped: Callable[[], bool],
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:
         done = self._recall(request)
         if done:
             yield Resumed(number=done, seconds=done * seconds)
@@ -81,6 +94,8 @@ class StandIn:
                 due = time.monotonic() + self._checkpoint_seconds(request)
             if is_stopped():
                 yield Interrupted()
+                return
+            if is_over():
                 return
 
     def _bytes_of(self, path: Path) -> bytes:
