@@ -349,7 +349,7 @@ def test_cluster_that_lets_anybody_in_is_refused(make_cluster, make_world, addre
     assert [*painted(world)] == ["photo"]
 
 
-def test_wrong_token_is_told(make_cluster, make_world):
+def test_wrong_token_and_wrong_port_are_told(make_cluster, make_world):
     world, cluster = make_world(), make_cluster(nodes=1)
     world.drop_text("paint", "photo.jpg")
     cluster.environ["RAY_AUTH_TOKEN"] = "b" * 64
@@ -359,6 +359,9 @@ def test_wrong_token_is_told(make_cluster, make_world):
         f"ray.address: the Ray cluster at {ADDRESS} does not let nstd in: its token is none or another one (looked for "
         "in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH and ~/.ray/auth_token)\n"
     )
+    world.config.write_text(world.config.read_text().replace(ADDRESS, f"{HEAD}:10001"))
+    status, said = start(world, cluster, "--once", nstd=NSTD).wait()
+    assert (status, said) == (78, f"ray.address: what answers at {HEAD}:10001 is not the head of a Ray cluster\n")
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl (Debian package openssl)")

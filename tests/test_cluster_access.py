@@ -79,7 +79,8 @@ def test_door_at_which_one_waits_in_vain_is_told(door):
 
 
 @pytest.mark.parametrize(
-    ("is_client", "expected"), [(True, "a Ray cluster's server for clients"), (False, "the head of a Ray cluster")]
+    ("is_client", "expected"),
+    [(True, "Ray's server for clients, as with ray://"), (False, "the head of a Ray cluster")],
 )
 def test_server_of_another_kind_is_told(door, is_client, expected):
     server = door(refusal=grpc.StatusCode.UNIMPLEMENTED)

@@ -355,6 +355,7 @@ def test_service_paints_in_a_cluster_that_knows_its_token(service):
     start = "from ray.scripts.scripts import main; main()"
     options = ("--head", "--block", "--include-dashboard=false", "--num-cpus=2", "--ray-client-server-port=10001")
     environ = ("RAY_AUTH_MODE=token", f"RAY_AUTH_TOKEN={'t' * 64}", "RAY_USAGE_STATS_ENABLED=0", "HOME=/root")
+    environ += ("GRPC_ENABLE_FORK_SUPPORT=0",)  # see docs/cluster.md
     service.run(
         *("systemd-run", "--unit=ray", *(f"--setenv={one}" for one in environ)),
         *("/opt/nstd/bin/python", "-c", start, "start", "--node-ip-address=127.0.0.1", *options),

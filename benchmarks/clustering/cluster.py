@@ -23,6 +23,8 @@ _DEADLINE_SECONDS: Final = 60
 _RAYLET: Final = re.compile(r"raylet/raylet .*--node_ip_address=([0-9.]+)")
 _ACTOR: Final = re.compile("ray::(Counting)?Actor")
 _DRIVER: Final = re.compile("(-m nstd.cluster|clustering/driver.py) ")
+# For `ray://`; see docs/cluster.md.
+_FORKING: Final = {"GRPC_ENABLE_FORK_SUPPORT": "0"}
 # Otherwise a driver waits for a minute, and a cluster for longer, before it gives a lost part up.
 _HASTE: Final = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
@@ -55,7 +57,7 @@ class RayCluster:
     ) -> None:
         token = secrets.token_hex(32) if token is None else token
         access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {"RAY_AUTH_MODE": "disabled"}
-        self.environ = os.environ | _HASTE | access | {"RAY_USAGE_STATS_ENABLED": "0"} | dict(environ)
+        self.environ = os.environ | _HASTE | _FORKING | access | {"RAY_USAGE_STATS_ENABLED": "0"} | dict(environ)
         self._folder = folder
         self._store_bytes = store_bytes
         self._nodes = 0

@@ -13,6 +13,8 @@ token="$HOME/.ray/auth_token"
 # Nobody gets in without the token: whoever gets in may run any program here.
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$token" RAY_USAGE_STATS_ENABLED=0
 unset RAY_AUTH_TOKEN
+# Else the server at port 10001 fails now and then to start a process for a new client; see docs/cluster.md.
+export GRPC_ENABLE_FORK_SUPPORT=0
 (umask 077 && mkdir -p "$HOME/.ray")
 
 usage() {

@@ -100,8 +100,8 @@ def lets_in(server: str, token: str, *, is_client: bool) -> bool:
         except grpc.RpcError as error:
             code = error.code()
             if code is grpc.StatusCode.UNIMPLEMENTED:
-                expected = "a Ray cluster's server for clients" if is_client else "the head of a Ray cluster"
-                msg = f"ray.address: what answers at {server} is not {expected}"
+                kind = "Ray's server for clients, as with ray://" if is_client else "the head of a Ray cluster"
+                msg = f"ray.address: what answers at {server} is not {kind}"
                 raise ConfigError(msg) from error
             if code in _NO_ANSWER and not _has_tls():
                 msg = f"cannot tell whom the Ray cluster at {server} lets in: {error.details()}"
