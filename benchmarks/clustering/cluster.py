@@ -25,15 +25,17 @@ _ACTOR: Final = re.compile("ray::(Counting)?Actor")
 _DRIVER: Final = re.compile("(-m nstd.cluster|clustering/driver.py) ")
 # For `ray://`; see docs/cluster.md.
 _FORKING: Final = {"GRPC_ENABLE_FORK_SUPPORT": "0"}
-# Otherwise a driver waits for a minute, and a cluster for longer, before it gives a lost part up.
+# Otherwise a driver waits for a minute, and a cluster for longer, before it gives a lost part up; and whatever else runs on
+# this machine would come before the workers.
 _HASTE: Final = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_timeout_ms": "5000",
     "RAY_health_check_failure_threshold": "3",
     "RAY_enable_worker_prestart": "0",
     "RAY_prestart_worker_first_driver": "0",
+    "RAY_worker_niceness": "0",
 }
 
 
