@@ -19,7 +19,7 @@ from nstd.daemon.status import SpoolStatus, read_status
 from nstd.spool.folders import Folders
 
 ASSETS = Path(__file__).parent.parent / "nstd" / "assets"
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 300
 NSTD = (sys.executable, "-m", "nstd")
 # Root may do anything unless it gives up these powers for good: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER.
 _GIVE_UP_POWERS = """

@@ -37,7 +37,6 @@ def endure(root: Path, call: Call, error: str) -> str:
 
 
 @needs_strace
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("error", "names"), FAULTS)
 def test_call_that_fails_once_costs_no_photo(tmp_path: Path, error: str, names: set[str]):
     world = world_with(tmp_path / "traced", PHOTO)

@@ -12,7 +12,7 @@ from daemon_world import COPYING_NSTD, World
 from ledger import accounts_of
 from sabotage import Call, calls_below, killing_at, needs_strace, tracing
 
-pytestmark = [needs_strace, pytest.mark.timeout(900)]
+pytestmark = needs_strace
 
 PHOTO, TEXT = b"a photo", b"text and no photo"
 LIVES_AT_ONCE = 2

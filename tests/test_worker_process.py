@@ -34,7 +34,7 @@ from nstd.worker.process import WorkerProcess
 ASSETS = Path(__file__).parent.parent / "nstd" / "assets"
 QUICK = {"size_px": 64, "levels": (1,), "iterations": (2,)}
 ENDLESS = QUICK | {"iterations": (100_000,), "tolerance": 0}
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 300
 
 
 def events_until(worker: WorkerProcess, *kinds: type) -> list[Event]:

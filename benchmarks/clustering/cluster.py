@@ -19,14 +19,14 @@ HEAD: Final = f"{_NETWORK}.1"
 NODE: Final = f"{_NETWORK}.2"
 ADDRESS: Final = f"{HEAD}:6379"
 CLIENT_ADDRESS: Final = f"ray://{HEAD}:10001"
-_DEADLINE_SECONDS: Final = 60
+_DEADLINE_SECONDS: Final = 120
 _RAYLET: Final = re.compile(r"raylet/raylet .*--node_ip_address=([0-9.]+)")
 _ACTOR: Final = re.compile("ray::(Counting)?Actor")
 _DRIVER: Final = re.compile("(-m nstd.cluster|clustering/driver.py) ")
 # For `ray://`; see docs/cluster.md.
 _FORKING: Final = {"GRPC_ENABLE_FORK_SUPPORT": "0"}
-# Otherwise a driver waits for a minute, and a cluster for longer, before it gives a lost part up; and whatever else runs on
-# this machine would come before the workers.
+# Otherwise a driver waits for a minute, and a cluster for longer, before it gives a lost part up; and whatever else
+# runs on this machine comes before the workers.
 _HASTE: Final = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
     "RAY_health_check_initial_delay_ms": "1000",
