@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -18,9 +19,12 @@ _NETWORK: Final = f"127.0.{os.getpid() % 250 + 1}"
 HEAD: Final = f"{_NETWORK}.1"
 NODE: Final = f"{_NETWORK}.2"
 ADDRESS: Final = f"{HEAD}:6379"
-CLIENT_ADDRESS: Final = f"ray://{HEAD}:10001"
-_DEADLINE_SECONDS: Final = 120
+_CLIENT_PORT: Final = 10001
+CLIENT_ADDRESS: Final = f"ray://{HEAD}:{_CLIENT_PORT}"
+_DEADLINE_SECONDS: Final = 300
+_BETWEEN_LOOKS_SECONDS: Final = 0.05
 _RAYLET: Final = re.compile(r"raylet/raylet .*--node_ip_address=([0-9.]+)")
+_DOOR: Final = re.compile("gcs/gcs_server |raylet/raylet ")
 _ACTOR: Final = re.compile("ray::(Counting)?Actor")
 _DRIVER: Final = re.compile("(-m nstd.cluster|clustering/driver.py) ")
 # For `ray://`; see docs/cluster.md.
@@ -36,6 +40,7 @@ _HASTE: Final = {
     "RAY_enable_worker_prestart": "0",
     "RAY_prestart_worker_first_driver": "0",
     "RAY_worker_niceness": "0",
+    "RAY_worker_register_timeout_seconds": "600",
 }
 
 
@@ -86,8 +91,9 @@ class RayCluster:
 
     def start_head(self, *, cpus: int = 2, gpus: int = 1) -> None:
         """Start the first node."""
-        options = ("--head", "--port=6379", "--ray-client-server-port=10001", "--include-dashboard=false")
+        options = ("--head", "--port=6379", f"--ray-client-server-port={_CLIENT_PORT}", "--include-dashboard=false")
         self._start(HEAD, *options, cpus=cpus, gpus=gpus)
+        self._wait_for_clients_server()
 
     def start_node(self, *, cpus: int = 2, gpus: int = 1) -> str:
         """Start another node; return its address."""
@@ -108,11 +114,11 @@ class RayCluster:
 
     def kill_node(self, address: str) -> None:
         """Kill a node and all that it runs, as a power cut would."""
-        theirs = [pid for pid, node in self.actors().items() if node == address]
-        for pid, command in self._processes():
-            if re.search(rf"node[_-]ip[_-]address={re.escape(address)}\b", command):
-                theirs.append(pid)
-        for pid in theirs:
+        actors = [pid for pid, node in self.actors().items() if node == address]
+        is_theirs = re.compile(rf"node[_-]ip[_-]address={re.escape(address)}\b").search
+        theirs = [(not _DOOR.search(command), pid) for pid, command in self._processes() if is_theirs(command)]
+        # Those first that would tell of the end of others.
+        for pid in (*(pid for _, pid in sorted(theirs)), *actors):
             kill(pid)
 
     def close(self) -> None:
@@ -134,6 +140,18 @@ class RayCluster:
         )
         if done.returncode:
             raise OSError(done.stdout + done.stderr)
+
+    def _wait_for_clients_server(self) -> None:
+        """Ray starts it, and does not wait for it."""
+        listens = re.compile(rf":{_CLIENT_PORT:04X} [0-9A-F]+:0000 0A ")
+        until = time.monotonic() + _DEADLINE_SECONDS
+        while not any(listens.search(self._sockets(kind)) for kind in ("tcp", "tcp6")):
+            if time.monotonic() > until:
+                raise OSError("Ray's server for clients does not begin")
+            time.sleep(_BETWEEN_LOOKS_SECONDS)
+
+    def _sockets(self, kind: str) -> str:
+        return Path(f"/proc/{self._holder.pid}/net/{kind}").read_text()
 
     def _processes(self) -> Iterator[tuple[int, str]]:
         """Yield each process in the network with its command, but for the one that holds it."""

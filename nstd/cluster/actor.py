@@ -83,7 +83,7 @@ class Actor:
             device = f"gpu:{gpus[0]}"  # a worker sees only its own, as the first
         return to_line(Ready(engine=self._painter.facts, place=f"{self._node} {device}"))
 
-    def paint(self, request_json: bytes, checkpoint: Bytes | None, content: Bytes, *styles: Bytes) -> None:
+    def paint(self, request_json: bytes, checkpoint: Bytes | None, content: Bytes, *styles: Bytes) -> bool:
         """Begin a request, whose paths are mere names.
 
         Args:
@@ -91,7 +91,12 @@ class Actor:
             checkpoint: to go on from, if there is one.
             content: the photo's file.
             styles: the style images' files, in the order of the request.
+
+        Returns:
+            Whether it could begin; what has been started again has no network yet.
         """
+        if (painter := self._painter) is None:
+            return False
         request = Request.model_validate_json(request_json)
         files = {request.content.path: content}
         files |= {style.path: image for style, image in zip(request.styles, styles, strict=True)}
@@ -100,7 +105,8 @@ class Actor:
         self._files.take(files)
         self._stop.clear()
         # With a job's thread goes what TensorFlow keeps for the sizes of its pictures.
-        threading.Thread(target=self._work, args=(request,), name="job", daemon=True).start()
+        threading.Thread(target=self._work, args=(painter, request), name="job", daemon=True).start()
+        return True
 
     def stop(self) -> None:
         """Give up the running request at its next step."""
@@ -124,10 +130,7 @@ class Actor:
 
         return Painter(setup.engine, setup.limits, weights, files)
 
-    def _work(self, request: Request) -> None:
-        painter = self._painter
-        if painter is None:  # pragma: no cover  the driver has it load first
-            raise AssertionError("there is no painter")
+    def _work(self, painter: Paints, request: Request) -> None:
         try:
             for event in painter.run(request, self._stop.is_set):
                 self._outbox.say(event)

@@ -199,6 +199,7 @@ class Relay:
         self._greeting: Greeting | None = None
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._dismissed = threading.Event()
+        self._is_stopped = threading.Event()
 
     def run(self) -> None:
         """Serve the daemon until it hangs up; then the actor ends."""
@@ -221,8 +222,10 @@ class Relay:
         with self._line.commands as messages:
             for command in map(COMMANDS.validate_json, messages):
                 if isinstance(command, Stop):
+                    self._is_stopped.set()
                     self._actor.stop.remote()
                 else:
+                    self._is_stopped.clear()
                     self._requests.put(command)
         self._dismissed.set()
         self._requests.put(None)
@@ -255,8 +258,9 @@ class Relay:
         return False
 
     def _is_same(self) -> bool:
+        """Tell whether the actor has the network still; one that hangs says nothing, which the daemon will notice."""
         with contextlib.suppress(RayActorError):
-            return self._greet() == self._greeting
+            return Greeting.model_validate_json(self._get("greet")) == self._greeting
         return False
 
     def _is_loaded(self) -> bool:
@@ -285,13 +289,15 @@ class Relay:
 
     def _greet(self) -> Greeting:
         """Wait until the actor has a place; return who it is there."""
+        waiting = Waiting(reason=f"a node of the cluster with {self._needs} free")
         while True:
             reference = self._actor.greet.remote()
             try:
                 while not ray.wait([reference], timeout=_SOON_SECONDS)[0]:
-                    self._tell(Waiting(reason=f"a node of the cluster with {self._needs} free"))
+                    self._tell(waiting)
                 return Greeting.model_validate_json(ray.get(reference))
             except ActorUnavailableError:  # it is being started again, or the cluster has not missed its node yet
+                self._tell(waiting)
                 if self._dismissed.wait(_BETWEEN_LOOKS_SECONDS):
                     raise Dismissed from None
 
@@ -301,9 +307,12 @@ class Relay:
         checkpoint = put(interim.checkpoint) if interim and interim.checkpoint.exists() else None
         styles = [self._store.style(style.sha256, style.path) for style in request.styles]
         named, paths = _by_names(request)
-        self._get("paint", named.model_dump_json().encode(), checkpoint, put(request.content.path), *styles)
+        self._begin(named.model_dump_json().encode(), checkpoint, put(request.content.path), *styles)
         while True:
-            for saying in self._get("listen").splitlines():
+            sayings = self._get("listen").splitlines()
+            if not sayings and not self._is_same():
+                raise RayActorError
+            for saying in sayings:
                 said = SAYINGS.validate_json(saying)
                 if isinstance(said, Parcel):
                     self._receive(said, paths)
@@ -311,6 +320,12 @@ class Relay:
                 self._tell(said)
                 if isinstance(said, Done | Interrupted | Failed):
                     return
+
+    def _begin(self, *arguments: object) -> None:
+        if not self._get("paint", *arguments):  # it has fallen just now, and is there again
+            raise RayActorError
+        if self._is_stopped.is_set():  # the actor may have heard of that too early
+            self._actor.stop.remote()
 
     def _receive(self, parcel: Parcel, paths: dict[str, Path]) -> None:
         """Write what the actor has made, and tell it whether that has worked."""
@@ -341,11 +356,14 @@ class Relay:
         until = time.monotonic() + _TO_LEARN_THE_FATE_SECONDS
         is_lost = False
         while time.monotonic() < until and not is_lost:
+            self._tell(Waiting(reason=f"news of node {before.node}"))
             if self._dismissed.wait(_BETWEEN_LOOKS_SECONDS):
                 raise Dismissed
-            if _answers(before.node_id) or _is_back(reference):
+            if _answers(before.node_id):
                 break
-            is_lost = not _is_alive(before.node_id)
+            is_back, is_lost = _is_back(reference), not _is_alive(before.node_id)
+            if is_back:
+                break
         how = (
             f"was lost with its node {before.node}" if is_lost else f"fell on node {before.node} (process {before.pid})"
         )

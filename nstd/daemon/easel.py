@@ -135,7 +135,8 @@ class Easel:
             WorkerState.WAITING: bool(self._waits_for),
         }
         state = next((state for state, holds in states.items() if holds), WorkerState.LOADING)
-        return WorkerStatus(name=self.name, place=self._place, state=state, reason=self._waits_for)
+        reason = self._waits_for if state is WorkerState.WAITING else ""
+        return WorkerStatus(name=self.name, place=self._place, state=state, reason=reason)
 
     def prepare(self) -> bool:
         """Have a worker with the network loaded; return whether it is there already.
