@@ -211,15 +211,22 @@ def test_whatever_falls_every_photo_ends_once(make_cluster, make_world, finish, 
     assert len(daemon.logged("job_resumed")) >= 3
 
 
-def test_worker_that_hangs_while_it_has_nothing_to_do_is_missed_with_the_next_photo(make_cluster, make_world):
+def test_worker_that_falls_or_hangs_while_it_has_nothing_to_do_is_missed_with_the_next_photo(make_cluster, make_world):
     world, cluster = make_world(worker="job_timeout_seconds: 30"), make_cluster(nodes=1)
     world.drop_text("paint", "first.jpg")
     daemon = start(world, cluster)
     daemon.wait_for("job_finished")
-    for frozen in cluster.actors():
-        os.kill(frozen, signal.SIGSTOP)
+    [idle] = cluster.actors()
+    os.kill(idle, signal.SIGKILL)
     world.drop_text("paint", "second.jpg")
     daemon.wait_for("job_finished", 2)
+    wait_for_end_of_worker(daemon, "fell while it had nothing to do")
+    assert "second.jpg" in [one["photo"] for one in daemon.logged("job_given_back")]
+
+    for frozen in cluster.actors():
+        os.kill(frozen, signal.SIGSTOP)
+    world.drop_text("paint", "third.jpg")
+    daemon.wait_for("job_finished", 3)
     wait_for_end_of_worker(daemon, "said nothing for 30 s and was ended")
 
 

@@ -237,9 +237,9 @@ class Relay:
         if not self._is_loaded():
             return False
         while request := self._requests.get():
-            # It may have fallen while it had nothing to do.
-            if not self._is_same() and not self._is_loaded():
-                return False
+            if not self._is_same():
+                self._tell(Fallen(how="fell while it had nothing to do", with_machine=True))
+                return True
             try:
                 self._paint(request)
             except RayActorError:
