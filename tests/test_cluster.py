@@ -336,6 +336,7 @@ def test_photo_that_is_cancelled_before_its_worker_hears_of_it_is_not_painted(ma
     world.nstd("cancel", started["job"])
     os.kill(driver, signal.SIGCONT)
     daemon.wait_for("job_cancelled")
+    assert [*painted(world)] == ["first"]
 
 
 def test_workers_come_and_go_with_the_queue(make_cluster, make_world, finish, unfinished):

@@ -10,9 +10,8 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
-import numpy as np
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
@@ -20,10 +19,10 @@ from nstd import __version__
 from nstd.cluster.access import connect
 from nstd.cluster.actor import Actor
 from nstd.cluster.messages import ANSWER, QUESTION, SAYINGS, Greeting, Parcel
+from nstd.cluster.store import Store, put
 from nstd.config.settings import ClusterSettings
 from nstd.errors import ConfigError, NstdError, SpoolError
-from nstd.spool.durable import replace, trouble, write_durably_from
-from nstd.weights.store import find_weights, load_weights
+from nstd.spool.durable import replace, write_durably_from
 from nstd.worker.messages import (
     COMMANDS,
     Blame,
@@ -39,15 +38,11 @@ from nstd.worker.messages import (
     to_line,
 )
 
-if TYPE_CHECKING:
-    from nstd.preset import Network
-
 _LONGEST_MESSAGE_BYTES: Final = 1 << 16
 _DESCRIPTORS: Final = 2
 _BETWEEN_LOOKS_SECONDS: Final = 1.0
 _SOON_SECONDS: Final = 5.0
 _TO_LEARN_THE_FATE_SECONDS: Final = 60.0
-_REMEMBERED_STYLES: Final = 256
 
 
 class Dismissed(Exception):  # noqa: N818  nothing has gone wrong
@@ -122,57 +117,6 @@ def _refuse(control: socket.socket, error: NstdError) -> None:
                 line.events.flush()
 
 
-class Store:
-    """What has been put into the cluster's object store, for all workers once: weights and style images."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._weights: dict[tuple[Network, Path], tuple[str, Any]] = {}
-        self._styles: dict[str, Any] = {}
-
-    def weights(self, setup: Setup) -> tuple[str, Any]:
-        """Return the SHA-256 and the stored file of a network's weights.
-
-        Raises:
-            WeightsError: they are missing or damaged.
-        """
-        key = setup.engine.network, setup.cache
-        with self._lock:
-            if key not in self._weights:
-                sha256 = load_weights(*key).sha256
-                self._weights[key] = sha256, put(find_weights(*key))
-            return self._weights[key]
-
-    def style(self, sha256: str, path: Path) -> Any:  # noqa: ANN401  a reference
-        """Return a style image's file.
-
-        Raises:
-            SpoolError: it cannot be read.
-        """
-        with self._lock:
-            self._styles[sha256] = reference = self._styles.pop(sha256, None) or put(path)
-            while len(self._styles) > _REMEMBERED_STYLES:
-                self._styles.pop(next(iter(self._styles)))
-            return reference
-
-    def clear(self) -> None:
-        """Forget what is there, so that it is put there again."""
-        with self._lock:
-            self._weights.clear()
-            self._styles.clear()
-
-
-def put(path: Path) -> Any:  # noqa: ANN401  a reference
-    """Put a file into the object store.
-
-    Raises:
-        SpoolError: it cannot be read.
-    """
-    with trouble("read what a worker needs"):
-        content = np.fromfile(path, np.uint8)
-    return ray.put(content)
-
-
 class Relay:
     """One worker: the daemon's line on one side, an actor on the other.
 
@@ -208,7 +152,7 @@ class Relay:
             while not self._dismissed.is_set() and self._serve():
                 pass
         except (Dismissed, BrokenPipeError):
-            pass
+            pass  # the daemon has hung up
         except RayError:
             if not self._dismissed.is_set():
                 raise
