@@ -82,8 +82,9 @@ def decode_fitted(
 ) -> tuple[NDArray[np.float32], tuple[int, int]]:
     """Read an image file as `decode_image` does, and scale it up or down.
 
-    A JPEG that is far too large is decoded at a half, a quarter or an eighth of its size, which the format allows: a
-    fifth of the time, and 0.1 levels of difference.
+    What is far too large becomes smaller before it becomes floating-point numbers: a JPEG is decoded at a half, a
+    quarter or an eighth of its size, which the format allows, and all others are averaged in 8 bits. That takes a fifth
+    of the time and a quarter of the memory, and makes 0.1 levels of difference.
 
     Args:
         file: as for `decode_image`.
@@ -100,10 +101,16 @@ def decode_fitted(
     """
     with _opened(file, limits, name) as (image, called):
         size = _upright_size(image)
-        width, height = fitted_size(*image.size, long_side_px)
-        image.draft(None, (AMPLE * width, AMPLE * height))
-        pixels = _pixels(image, called)
-    return resize_image(pixels, *fitted_size(*size, long_side_px)), size
+        fitted = fitted_size(*size, long_side_px)
+        pixels = _pixels(image, called, fitted)
+    return resize_image(pixels, *fitted), size
+
+
+def decode_scaled(file: Path | bytes, limits: Limits, size: tuple[int, int], *, name: str = "") -> NDArray[np.float32]:
+    """Read an image file at a width and height, in pixels, in the ways of `decode_fitted`."""
+    with _opened(file, limits, name) as (image, called):
+        pixels = _pixels(image, called, size)
+    return resize_image(pixels, *size)
 
 
 def probe_image(file: Path | bytes, limits: Limits, *, name: str = "") -> tuple[int, int]:
@@ -204,10 +211,14 @@ def _rounded_up(value: float) -> str:
     return f"{math.ceil(value * 10) / 10:.1f}"
 
 
-def _pixels(image: ImageFile, name: str) -> NDArray[np.float32]:
+def _pixels(image: ImageFile, name: str, size: tuple[int, int] | None = None) -> NDArray[np.float32]:
+    """Decode, upright; if a smaller size is wanted in the end, not much more than amply so."""
     orientation = _orientation(image)
+    ample = (AMPLE * size[0], AMPLE * size[1]) if size else None
+    if ample:
+        image.draft(None, (ample[1], ample[0]) if orientation in _SIDEWAYS else ample)
     image.load()
-    return srgb_pixels(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image, name)
+    return srgb_pixels(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image, name, ample)
 
 
 def _upright_size(image: ImageFile) -> tuple[int, int]:

@@ -71,12 +71,23 @@ def resize_image(image: NDArray[np.float32], width: int, height: int) -> NDArray
     Returns:
         `[height, width, 3]`, 0..255: the filter's overshoot is clipped. At the same size, `image` itself.
     """
+    return _resampled(image, width, height, Image.Resampling.LANCZOS)
+
+
+def enlarge_image(image: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """Resample a picture as `resize_image` does, with a bicubic filter: half the overshoot beside edges."""
+    return _resampled(image, width, height, Image.Resampling.BICUBIC)
+
+
+def _resampled(
+    image: NDArray[np.float32], width: int, height: int, resampling: Image.Resampling
+) -> NDArray[np.float32]:
     if image.shape[:2] == (height, width):
         return image
     resized = np.empty((height, width, 3), np.float32)
     for channel in range(3):
         plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
-        band = plane.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=AMPLE)
+        band = plane.resize((width, height), resampling, reducing_gap=AMPLE)
         resized[..., channel] = np.asarray(band)
     return np.clip(resized, 0, 255, out=resized)
 

@@ -14,7 +14,7 @@ _16_BIT_MAX: Final = 65535
 _WHITE: Final = np.float32(255)
 
 
-def srgb_pixels(image: Image.Image, name: str) -> NDArray[np.float32]:
+def srgb_pixels(image: Image.Image, name: str, ample: tuple[int, int] | None = None) -> NDArray[np.float32]:
     """Convert a loaded image to sRGB on white.
 
     The embedded ICC profile is applied by relative colorimetry with black point compensation; one that
@@ -23,6 +23,8 @@ def srgb_pixels(image: Image.Image, name: str) -> NDArray[np.float32]:
     Args:
         image: of any of Pillow's modes.
         name: the file's name, for messages.
+        ample: width and height that are enough; what is several times as large is averaged over whole squares of
+            pixels, in 8 bits.
 
     Returns:
         `[H, W, 3]`, contiguous, 0..255.
@@ -32,8 +34,11 @@ def srgb_pixels(image: Image.Image, name: str) -> NDArray[np.float32]:
     """
     profile = image.info.get("icc_profile")
     colour, alpha = _split_alpha(_in_8_bits(image, name))
-    rgb = _through_profile(colour, profile) if profile else None
-    pixels = np.asarray(rgb or _in_mode(colour, "RGB")).astype(np.float32)
+    rgb = (_through_profile(colour, profile) if profile else None) or _in_mode(colour, "RGB")
+    if ample and (times := min(side // enough for side, enough in zip(rgb.size, ample, strict=True))) > 1:
+        flat = rgb if alpha is None else Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
+        return np.asarray(flat.reduce(times)).astype(np.float32)
+    pixels = np.asarray(rgb).astype(np.float32)
     return pixels if alpha is None else _on_white(pixels, alpha)
 
 
