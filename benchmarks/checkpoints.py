@@ -128,7 +128,7 @@ def main() -> None:
     engine = Engine(Network.VGG19, load_weights(Network.VGG19, cache_folder(os.environ)).arrays, device.precision)
     photo, _ = decode_fitted(PHOTO, Limits(), arguments.size)
     settings = TransferSettings(levels=(1,), iterations=(100_000,), tolerance=0)
-    transfer = engine.transfer(photo, [Style("swirls", 1, partial(decode_image, STYLE, Limits()))], settings)
+    transfer = engine.transfer(photo, [Style.of(decode_image(STYLE, Limits()), "swirls")], settings)
     with tempfile.TemporaryDirectory(prefix="nstd-checkpoints-") as folder:
         interim = Interim(
             checkpoint=Path(folder, "checkpoint"),

@@ -9,7 +9,6 @@ float32. `padding: zero`, as the mirrored margin is not part of a picture.
 import argparse
 import json
 import os
-from functools import partial
 from typing import NamedTuple
 
 from pictures import ASSETS, PAIRS
@@ -22,10 +21,12 @@ os.environ.update(tensorflow_environment(os.environ, cache_folder(os.environ)))
 from nstd.config.settings import EngineSettings, Limits, Precision
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
+from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor
-from nstd.engine.objective import Objective, Targets
+from nstd.engine.objective import Objective
 from nstd.engine.pixels import Picture, preprocess
 from nstd.engine.styles import Style
+from nstd.engine.timing import aims_without_margin
 from nstd.images.decode import decode_image
 from nstd.images.resize import fitted_size, resize_image, same_pixels_size
 from nstd.preset import Network, Padding, TransferSettings
@@ -57,21 +58,19 @@ def read(kind: str, name: str) -> Picture:
 
 def paint(engine: Engine, photo: Picture, style: str, settings: TransferSettings) -> Picture:
     """Paint."""
-    transfer = engine.transfer(photo, [Style(style, 1, partial(read, "styles", style))], settings)
+    transfer = engine.transfer(photo, [Style.of(read("styles", style), style)], settings)
     for _ in transfer.steps():
         pass
     return transfer.best
 
 
-def loss(objective: Objective, photo: Picture, style: str, settings: TransferSettings, picture: Picture) -> float:
+def loss(judge: WholeEvaluator, photo: Picture, style: str, settings: TransferSettings, picture: Picture) -> float:
     """Return a picture's total loss."""
     height, width, _ = photo.shape
     image = read("styles", style)
     image = resize_image(image, *same_pixels_size(image.shape[1], image.shape[0], height * width))
-    known = objective.photo(preprocess(photo))
-    targets = Targets(known.content, objective.style_targets([objective.style_statistics(preprocess(image))], [1.0]))
-    terms, _ = objective.evaluate(preprocess(picture), targets, objective.weights(settings, known, targets.style))
-    return float(terms.total)
+    losses, _ = judge(preprocess(picture), aims_without_margin(judge.objective, settings, photo, image))
+    return float(losses[0])
 
 
 def main() -> None:
@@ -85,7 +84,7 @@ def main() -> None:
     weights = load_weights(Network.VGG19, cache_folder(os.environ)).arrays
     settings = TransferSettings(quality=arguments.quality, padding=Padding.ZERO)
     engines = [Engine(Network.VGG19, weights, each) for each in (precision, Precision.FLOAT32)]
-    judge = Objective(Extractor(Network.VGG19, weights, Precision.FLOAT32), settings)
+    judge = WholeEvaluator(Objective(Extractor(Network.VGG19, weights, Precision.FLOAT32), settings))
     rows = []
     if not arguments.json:
         print(f"| pair | loss, {precision} | loss, float32 | more |", "| --- | --- | --- | --- |", sep="\n")

@@ -166,6 +166,8 @@ def stylize(
     picture = output or free_output(content, preset)
     painting = paint_with_bar(content, preset, picture)
     write_log(painting, picture)
+    for note in painting.notes:
+        typer.echo(note, err=True)
     typer.echo(picture)
     if show:
         typer.launch(str(picture))

@@ -6,7 +6,7 @@ File names and paths in them are text as `nstd.spool.names.to_text` writes it, s
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from nstd.preset import Network, Preset, Record
 
@@ -80,19 +80,27 @@ class Job(Record):
 
 
 class Losses(Record):
-    """The loss terms of one evaluation, each with its weight applied.
+    """The losses of one evaluation, each with its weight applied.
 
     Attributes:
         step: optimiser steps taken on this level before the evaluation; 0 is the start.
-        style: each style layer's term; their sum is the style loss.
-        tv: total variation loss.
+        total: the sum of all others.
+        terms: each term's loss, of a layer each where it compares layers: `content.block4_conv2`, `gram.block1_conv1`.
     """
 
     step: Count
     total: float
-    content: float
-    style: dict[str, float]
-    tv: float
+    terms: dict[str, float]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, data: object) -> object:
+        """Read what a result log of schema version 1 has: `content`, `style` by layer, and `tv`."""
+        if not isinstance(data, dict) or "style" not in data:
+            return data
+        style = {f"style.{layer}": loss for layer, loss in data["style"].items()}
+        terms = {"content": data["content"], **style, "variation": data["tv"]}
+        return {name: data[name] for name in ("step", "total")} | {"terms": terms}
 
 
 class StopReason(StrEnum):
@@ -170,10 +178,11 @@ class Painting(Record):
         started_at: when a worker first began, ISO 8601 in UTC.
         seconds: by phase, whatever went before a checkpoint included; `queued` is 0 until the daemon fills it in.
         stop_reason: of the last level.
+        notes: what a person should know of the picture.
         output: the picture's file.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     started_at: str
     finished_at: str
     preset: Preset
@@ -183,14 +192,21 @@ class Painting(Record):
     levels: tuple[LevelLog, ...]
     loss: LossSummary
     stop_reason: StopReason
+    notes: tuple[str, ...] = ()
     seconds: Phases
     output: ImageFacts
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, data: object) -> object:
+        """Read a log of schema version 1; see also `Losses`."""
+        return data | {"schema_version": 2} if isinstance(data, dict) and data.get("schema_version") == 1 else data
 
 
 class QueueFacts(Record):
     """What the queue knows of a finished picture; see `Job`."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     job: str
     status: Literal["done"] = "done"
     preset_name: str

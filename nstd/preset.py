@@ -199,6 +199,11 @@ class TransferSettings(Record):
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     optimizer: Optimizer = Optimizer.LBFGS
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms of the loss that are asked for; each is a module of `nstd.engine.terms`."""
+        return "content", self.style_statistics.value, *(["variation"] if self.tv_weight else [])
+
     @field_validator("iterations")
     @classmethod
     def _fits_levels(cls, iterations: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:

@@ -64,6 +64,6 @@ def style(picture: Callable[[str, int], Picture]) -> "Callable[..., Style]":
     from nstd.engine.styles import Style  # noqa: PLC0415
 
     def make(name: str, long_side_px: int, share: float = 1) -> Style:
-        return Style((name, long_side_px), share, lambda: picture(f"styles/{name}.jpg", long_side_px))
+        return Style.of(picture(f"styles/{name}.jpg", long_side_px), f"{name}.jpg at {long_side_px}", share)
 
     return make

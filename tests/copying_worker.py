@@ -35,7 +35,7 @@ FACTS = {
     "nstd_version": "0",
     "tensorflow_version": "0",
 }
-LOSSES = Losses(step=0, total=1.0, content=1.0, style={}, tv=0.0)
+LOSSES = Losses(step=0, total=1.0, terms={"content": 1.0})
 
 
 def main() -> None:

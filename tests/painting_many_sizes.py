@@ -22,7 +22,7 @@ SETTINGS = TransferSettings(style_layers={"block1_conv1": 1}, levels=(1,), itera
 
 def paint(engine: Engine, side: int) -> None:
     photo = np.random.default_rng(side).uniform(0, 255, (side, 48, 3)).astype(np.float32)
-    for _ in engine.transfer(photo, [Style("noise", 1, lambda: photo)], SETTINGS).steps():
+    for _ in engine.transfer(photo, [Style.of(photo, "noise")], SETTINGS).steps():
         pass
 
 

@@ -16,7 +16,7 @@ from nstd.config.settings import EngineSettings, Limits
 from nstd.job import Losses
 from nstd.worker.messages import Blame, Checkpointed, Failed, Setup, Stepped
 
-LOSSES = Losses(step=0, total=1.0, content=1.0, style={}, tv=0.0)
+LOSSES = Losses(step=0, total=1.0, terms={"content": 1.0})
 SEVERAL_STEPS_SECONDS = 0.1
 
 

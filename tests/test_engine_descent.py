@@ -1,28 +1,35 @@
 import numpy as np
 import pytest
+from engine_samples import problem_of
 
 from nstd.engine.descent import Descent
-from nstd.engine.objective import Objective, Targets
+from nstd.engine.evaluator import WholeEvaluator
+from nstd.engine.objective import Objective
+from nstd.engine.optimizers import make_optimizer
 from nstd.engine.pixels import MEAN_BGR, preprocess, within_range
 from nstd.preset import Optimizer, TransferSettings
 
 
 @pytest.fixture(params=list(Optimizer))
-def steps(engine, picture, request):
-    """Paint 12 steps; return each step's evaluated image with its terms, and the last canvas."""
-    settings = TransferSettings()
-    descent = Descent(Objective(engine._extractor, settings), request.param)  # noqa: SLF001  to load the network once
-    content, style = (preprocess(picture(name, 64)) for name in ("photos/astronaut.jpg", "styles/swirls.jpg"))
-    photo = descent.objective.photo(content)
-    targets = Targets(
-        photo.content, descent.objective.style_targets([descent.objective.style_statistics(style)], [1.0])
-    )
-    weights = descent.objective.weights(settings, photo, targets.style)
-    canvas, evaluated = descent.start(content, 12), []
+def descent(engine, request):
+    objective = Objective(engine._extractor, TransferSettings())  # noqa: SLF001  to load the network once
+    return Descent(WholeEvaluator(objective), make_optimizer(request.param))
+
+
+@pytest.fixture
+def pair(picture):
+    return tuple(preprocess(picture(name, 64)) for name in ("photos/astronaut.jpg", "styles/swirls.jpg"))
+
+
+@pytest.fixture
+def steps(descent, pair):
+    """Paint 12 steps; return each step's evaluated image with its loss, and the last canvas."""
+    aims = problem_of(descent.objective, *pair).aims(TransferSettings())
+    canvas, evaluated = descent.start(pair[0], 12), []
     for _ in range(12):
         image = canvas.image.numpy()
-        canvas, terms = descent.step(canvas, targets, weights)
-        evaluated.append((image, float(terms.total)))
+        canvas, losses = descent.step(canvas, aims)
+        evaluated.append((image, float(losses[0])))
     return evaluated, canvas
 
 
@@ -38,3 +45,15 @@ def test_pixels_stay_within_what_a_file_can_store(steps):
     for image in (canvas.image.numpy(), *(image for image, _ in evaluated[1:])):
         np.testing.assert_array_equal(within_range(image), image)
     assert (canvas.image.numpy() == -MEAN_BGR).any(), "some are held"
+
+
+def test_a_restart_goes_on_from_the_best_picture(descent, pair, steps):
+    evaluated, canvas = steps
+    broken = canvas._replace(image=canvas.image * np.nan)
+    again = descent.restart(broken, 3)
+    np.testing.assert_array_equal(again.image, canvas.best)
+    assert float(again.least) == float(canvas.least)
+    aims = problem_of(descent.objective, *pair).aims(TransferSettings())
+    again, first = descent.step(again, aims)
+    assert float(first[0]) == pytest.approx(min(loss for _, loss in evaluated), rel=1e-5)
+    assert np.isfinite(descent.step(again, aims)[1]).all()

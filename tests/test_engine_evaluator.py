@@ -1,15 +1,13 @@
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from engine_samples import Problem, guides_of, problem_of
 
 from nstd.config.settings import Precision
-from nstd.engine.balance import TermWeights
-from nstd.engine.compiled import compiled
+from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor
-from nstd.engine.objective import Objective, Targets
+from nstd.engine.margin import guide_with_margin
+from nstd.engine.objective import Aims, Objective
 from nstd.engine.pixels import preprocess
 from nstd.preset import Network, Pooling, StyleStatistics, TransferSettings
 
@@ -28,27 +26,18 @@ def extractor(weights) -> Extractor:
 
 
 @pytest.fixture(scope="module")
-def objective(extractor) -> Objective:
-    return Objective(extractor, SETTINGS)
-
-
-class Aims(NamedTuple):
-    """What a pair aims at; `weights` are those of any settings for it."""
-
-    targets: Targets
-    weights: Callable[[TransferSettings], TermWeights]
-
-
-def aims_of(objective: Objective, content: tf.Tensor, style: tf.Tensor) -> Aims:
-    photo = objective.photo(content)
-    targets = Targets(photo.content, objective.style_targets([objective.style_statistics(style)], [1.0]))
-    return Aims(targets, lambda settings: objective.weights(settings, photo, targets.style))
+def evaluator(extractor) -> WholeEvaluator:
+    return WholeEvaluator(Objective(extractor, SETTINGS))
 
 
 @pytest.fixture(scope="module")
-def aims(objective, picture) -> Aims:
-    content, style = (preprocess(picture(name, 64)) for name in ("photos/chelsea.jpg", "styles/swirls.jpg"))
-    return aims_of(objective, content, style)
+def pair(picture) -> tuple[tf.Tensor, tf.Tensor]:
+    return tuple(preprocess(picture(name, 64)) for name in ("photos/chelsea.jpg", "styles/swirls.jpg"))
+
+
+@pytest.fixture(scope="module")
+def problem(evaluator, pair) -> Problem:
+    return problem_of(evaluator.objective, *pair)
 
 
 @pytest.fixture
@@ -57,18 +46,18 @@ def image(picture) -> tf.Tensor:
 
 
 @pytest.mark.parametrize("pooling", list(Pooling))
-def test_gradient_agrees_with_finite_differences(extractor, aims, image, pooling):
-    objective = Objective(extractor, SETTINGS.model_copy(update={"pooling": pooling}))
-    targets, factors = aims.targets, aims.weights(SETTINGS)
-    _, gradient = objective.evaluate(image, targets, factors)
+def test_gradient_agrees_with_finite_differences(extractor, problem, image, pooling):
+    evaluator = WholeEvaluator(Objective(extractor, SETTINGS.model_copy(update={"pooling": pooling})))
+    aims = problem.aims(SETTINGS)
+    _, gradient = evaluator(image, aims)
     rng = np.random.default_rng(5)
     # Along the gradient, and along random directions made to have a part of it.
     unit = gradient / tf.norm(gradient)
     for direction in [unit, *(_mixed(unit, rng) for _ in range(3))]:
         step = 0.5
-        ahead, _ = objective.evaluate(image + step * direction, targets, factors)
-        behind, _ = objective.evaluate(image - step * direction, targets, factors)
-        slope = float(ahead.total - behind.total) / (2 * step)
+        ahead, _ = evaluator(image + step * direction, aims)
+        behind, _ = evaluator(image - step * direction, aims)
+        slope = float(ahead[0] - behind[0]) / (2 * step)
         assert slope == pytest.approx(float(tf.reduce_sum(gradient * direction)), rel=1e-2)
 
 
@@ -78,36 +67,56 @@ def _mixed(unit: tf.Tensor, rng: np.random.Generator) -> tf.Tensor:
     return mixed / tf.norm(mixed)
 
 
-def test_terms_add_up_to_the_total(objective, aims, image):
-    terms, _ = objective.evaluate(image, aims.targets, aims.weights(SETTINGS))
-    losses = objective.losses(7, terms)
+def test_terms_add_up_to_the_total(evaluator, problem, image):
+    values, _ = evaluator(image, problem.aims(SETTINGS))
+    losses = evaluator.objective.losses(7, values)
     assert losses.step == 7
-    assert list(losses.style) == list(SETTINGS.style_layers)
-    assert min(losses.content, losses.tv, *losses.style.values()) > 0
-    assert losses.total == pytest.approx(losses.content + sum(losses.style.values()) + losses.tv, rel=1e-5)
+    content = [f"content.{layer}" for layer in SETTINGS.content_layers]
+    assert list(losses.terms) == [*content, *(f"gram.{layer}" for layer in SETTINGS.style_layers), "variation"]
+    assert min(losses.terms.values()) > 0
+    assert losses.total == pytest.approx(sum(losses.terms.values()), rel=1e-5)
 
 
-def test_every_weight_scales_its_own_term(objective, aims, image):
-    def losses(**changes: float):
+def test_every_weight_scales_its_own_term(evaluator, problem, image):
+    def losses(**changes: float) -> dict[str, float]:
         settings = SETTINGS.model_copy(update=changes)
-        return objective.losses(0, objective.evaluate(image, aims.targets, aims.weights(settings))[0])
+        return evaluator.objective.losses(0, evaluator(image, problem.aims(settings))[0]).terms
 
     plain = losses()
-    assert losses(content_weight=4).content == pytest.approx(2 * plain.content)
-    assert losses(tv_weight=0.3).tv == pytest.approx(3 * plain.tv)
     heavier = SETTINGS.style_layers | {"block3_conv1": 2 * SETTINGS.style_layers["block3_conv1"]}
-    doubled = losses(style_layers=heavier).style
-    assert doubled == pytest.approx(plain.style | {"block3_conv1": 2 * plain.style["block3_conv1"]})
+    for changes, name, factor in [
+        ({"content_weight": 4}, "content", 2),
+        ({"tv_weight": 0.3}, "variation", 3),
+        ({"style_layers": heavier}, "gram.block3_conv1", 2),
+    ]:
+        expected = {row: loss * (factor if row.startswith(name) else 1) for row, loss in plain.items()}
+        assert losses(**changes) == pytest.approx(expected)
 
 
-def test_one_graph_serves_all_sizes(objective, aims, picture):
-    factors = aims.weights(SETTINGS)
-    evaluate = compiled(objective.evaluate, objective.signature)
+def test_one_graph_serves_all_sizes(evaluator, pair, picture):
     for side in (33, 48, 64):
         square = preprocess(picture("photos/coffee.jpg", 64)[:40, :side])
-        terms, gradient = evaluate(square, Targets(objective.photo(square).content, aims.targets.style), factors)
-        assert float(terms.total) > 0
+        losses, gradient = evaluator(square, problem_of(evaluator.objective, square, pair[1]).aims(SETTINGS))
+        assert float(losses[0]) > 0
         assert gradient.shape == square.shape
+
+
+def test_a_margin_counts_in_no_loss(extractor, pair):
+    """Only its innermost pixels matter, which the first convolution sees from inside."""
+    settings = TransferSettings(style_layers={"block1_conv1": 1}, content_layers={"block1_conv1": 1}, tv_weight=1)
+    objective = Objective(extractor, settings)
+    evaluator, (photo, style) = WholeEvaluator(objective), pair
+    _, height, width, _ = photo.shape
+    guides = objective.guides(guide_with_margin(width - 32, height - 32, 16))
+    terms = objective.aims(photo, guides, objective.mixed([objective.style(style, guides_of(objective, style))], [1.0]))
+    aims = Aims(guides, terms, objective.weights(settings, objective.yardsticks(photo, guides, terms)))
+    matters = guide_with_margin(width - 30, height - 30, 15)
+    image = tf.where(matters > 0, photo[:, ::-1], 255 - photo)
+    other = tf.where(matters > 0, photo[:, ::-1], 0.0)
+    losses, gradient = evaluator(image, aims)
+    np.testing.assert_array_equal(evaluator(other, aims)[0], losses)
+    assert not (gradient * (1 - matters)).numpy().any()
+    assert (gradient[:, 16:-16, 16:-16] != 0).numpy().all()
 
 
 def test_steps_are_shared_by_settings_with_the_same_layers(engine, picture, style):
@@ -130,16 +139,14 @@ def test_objectives_are_not_shared_by_kinds_of_statistics():
     assert len(set(kinds)) == len(kinds)
 
 
-def test_wasserstein_gradient_agrees_with_finite_differences(extractor, picture, image):
+def test_wasserstein_gradient_agrees_with_finite_differences(extractor, pair, image):
     settings = SETTINGS.model_copy(update={"style_statistics": StyleStatistics.WASSERSTEIN})
-    objective = Objective(extractor, settings)
-    content, style = (preprocess(picture(name, 64)) for name in ("photos/chelsea.jpg", "styles/swirls.jpg"))
-    targets, weights = aims_of(objective, content, style)
-    factors = weights(settings)
-    _, gradient = objective.evaluate(image, targets, factors)
+    evaluator = WholeEvaluator(Objective(extractor, settings))
+    aims = problem_of(evaluator.objective, *pair).aims(settings)
+    _, gradient = evaluator(image, aims)
     unit = gradient / tf.norm(gradient)
     # The step is long because the loss is computed to some 1e-5 of itself.
-    ahead, behind = (objective.evaluate(image + step * unit, targets, factors)[0].total for step in (4.0, -4.0))
+    ahead, behind = (evaluator(image + step * unit, aims)[0][0] for step in (4.0, -4.0))
     assert float(ahead - behind) / 8 == pytest.approx(float(tf.norm(gradient)), rel=2e-2)
 
 
@@ -159,7 +166,7 @@ def test_short_numbers_give_nearly_the_same_loss(
     settings = SETTINGS.model_copy(update={"pooling": pooling})
     rounding = Extractor(Network.VGG19, weights.arrays, precision)
     exact, rough = evaluated_in_both(extractor, rounding, settings, picture)
-    assert float(rough[0].total) == pytest.approx(float(exact[0].total), rel=of_loss)
+    assert float(rough[0][0]) == pytest.approx(float(exact[0][0]), rel=of_loss)
     assert rough[1].dtype == tf.float32
     assert float(tf.norm(rough[1] - exact[1]) / tf.norm(exact[1])) < of_gradient
 
@@ -176,7 +183,7 @@ def test_float16_gives_the_gradient_of_any_size_of_loss(weights, extractor, pict
 
 def evaluated_in_both(extractor: Extractor, other: Extractor, settings: TransferSettings, picture):
     photo, style = (preprocess(picture(name, 48)) for name in ("photos/chelsea.jpg", "styles/swirls.jpg"))
-    first, second = Objective(extractor, settings), Objective(other, settings)
-    targets, weights = aims_of(first, photo, style)
-    for objective in (first, second):
-        yield compiled(objective.evaluate, objective.signature)(photo[:, ::-1], targets, weights(settings))
+    first, second = (WholeEvaluator(Objective(each, settings)) for each in (extractor, other))
+    aims = problem_of(first.objective, photo, style).aims(settings)
+    for evaluator in (first, second):
+        yield evaluator(photo[:, ::-1], aims)

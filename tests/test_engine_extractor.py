@@ -33,14 +33,14 @@ def by_hand(patch: np.ndarray, weights, layer: str) -> np.ndarray:
 
 def test_first_layer_is_the_convolution_of_the_real_weights(extractor, weights, image):
     expected = by_hand(image.numpy()[0, 6:9, 10:13], weights, "block1_conv1")
-    features = extractor.cut(["block1_conv1", "block1_conv2"])(image)[0]
+    features = extractor.cut(["block1_conv1", "block1_conv2"])(image)["block1_conv1"]
     assert expected.max() > 10
     np.testing.assert_allclose(features[0, 7, 11], expected, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("pooling", list(Pooling))
 def test_layer_behind_a_pooling_sees_what_the_pooling_makes(extractor, weights, image, pooling):
-    before, behind = extractor.cut(["block1_conv2", "block2_conv1"], pooling)(image)
+    before, behind = extractor.cut(["block1_conv2", "block2_conv1"], pooling)(image).values()
     squares = before.numpy()[0, 12:18, 20:26].reshape(3, 2, 3, 2, 64)
     expected = by_hand(BY_HAND[pooling](squares), weights, "block2_conv1")
     assert expected.max() > 100
@@ -51,7 +51,7 @@ def test_layer_behind_a_pooling_sees_what_the_pooling_makes(extractor, weights, 
 def test_gradient_through_a_pooling_of_zeros_is_finite(extractor, image, pooling):
     with tf.GradientTape() as tape:
         tape.watch(image)
-        before, behind = extractor.cut(["block1_conv2", "block2_conv1"], pooling)(image)
+        before, behind = extractor.cut(["block1_conv2", "block2_conv1"], pooling)(image).values()
         value = tf.reduce_sum(behind)
     squares = before.numpy()[0].reshape(before.shape[1] // 2, 2, before.shape[2] // 2, 2, 64)
     assert (squares.max(axis=(1, 3)) == 0).any()
@@ -66,8 +66,10 @@ def test_features_are_nearly_the_same_in_all_precisions(weights, extractor, imag
     layers = ["block5_conv1", "block2_conv2"]
     expected = extractor.cut(layers, pooling)(image)
     found = Extractor(Network.VGG19, weights.arrays, precision).cut(layers, pooling)(image)
-    assert {features.dtype for features in found} == {tf.bfloat16 if precision is Precision.BFLOAT16 else tf.float32}
-    for exact, rough in zip(expected, found, strict=True):
+    assert {features.dtype for features in found.values()} == {
+        tf.bfloat16 if precision is Precision.BFLOAT16 else tf.float32
+    }
+    for exact, rough in zip(expected.values(), found.values(), strict=True):
         # bfloat16 keeps 8 binary digits, and thirteen layers round one after the other.
         assert float(tf.norm(tf.cast(rough, tf.float32) - exact) / tf.norm(exact)) < 0.02
 
@@ -76,7 +78,7 @@ def test_features_beyond_float16_are_computed_in_it(weights, extractor):
     """Loud noise and the average pooling bring the features of block 4 over 65,504."""
     noise = np.random.default_rng(0).uniform(-500, 755, (48, 48, 3)).astype(np.float32)
     (exact,), (half,) = (
-        e.cut(["block4_conv2"], Pooling.AVERAGE)(preprocess(noise))
+        e.cut(["block4_conv2"], Pooling.AVERAGE)(preprocess(noise)).values()
         for e in (extractor, Extractor(Network.VGG19, weights.arrays, Precision.FLOAT16))
     )
     assert float(tf.reduce_max(exact)) > 65_504
@@ -89,9 +91,9 @@ def test_every_named_layer_exists_in_keras(network):
     assert [*cut.channels] == [*layer_names(network)]
     assert [*cut.channels.values()][::3][:2] == [64, 128]
     assert len(cut.channels) == {"vgg19": 16, "vgg16": 13}[network]
-    assert [features.shape[3] for features in cut(tf.zeros([1, 32, 32, 3]))] == [*cut.channels.values()]
+    assert [features.shape[3] for features in cut(tf.zeros([1, 32, 32, 3])).values()] == [*cut.channels.values()]
 
 
 def test_features_come_in_the_order_of_the_names(extractor, image):
-    deep, shallow = extractor.cut(["block2_conv1", "block1_conv1"])(image)
+    deep, shallow = extractor.cut(["block2_conv1", "block1_conv1"])(image).values()
     assert (deep.shape[3], shallow.shape[3]) == (128, 64)

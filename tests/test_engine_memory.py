@@ -27,7 +27,7 @@ def paint(weights, request) -> Callable[[int, str], None]:
     def run(side: int, content_layer: str) -> None:
         photo = np.random.default_rng(side).uniform(0, 255, (side, 48, 3)).astype(np.float32)
         settings = TransferSettings(content_layers={content_layer: 1}, levels=(1,), iterations=(2,))
-        for _ in engine.transfer(photo, [Style(side, 1, lambda: photo)], settings).steps():
+        for _ in engine.transfer(photo, [Style.of(photo, f"noise {side}")], settings).steps():
             pass
 
     return run

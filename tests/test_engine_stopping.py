@@ -1,14 +1,20 @@
+import math
+
 import pytest
 
-from nstd.engine.stopping import WINDOW, Stopping, has_converged
-from nstd.job import Losses, StopReason
+from nstd.engine.stopping import WINDOW, Stopping
+from nstd.job import StopReason
 from nstd.preset import TransferSettings
 
 FALLING = [0.9**step for step in range(2 * WINDOW)]
 
 
-def history(*totals: float) -> list[Losses]:
-    return [Losses(step=i, total=total, content=0, style={}, tv=0) for i, total in enumerate(totals)]
+def reason_after(stopping: Stopping, totals: list[float], iterations: int) -> StopReason | None:
+    """Say why a level ends with the last of these losses; it has not before."""
+    stopping.begin()
+    *before, last = totals
+    assert not any(stopping.reason(total, iterations, 1) for total in before)
+    return stopping.reason(last, iterations, 1)
 
 
 class Clock:
@@ -21,9 +27,8 @@ class Clock:
 
 
 def test_iterations_end_a_level():
-    stopping = Stopping(TransferSettings(), Clock())
-    assert stopping.reason(history(3, 2, 1), 3, 1) is None
-    assert stopping.reason(history(4, 3, 2, 1), 3, 1) is StopReason.ITERATIONS
+    assert reason_after(Stopping(TransferSettings(), Clock()), [3, 2, 1], 3) is None
+    assert reason_after(Stopping(TransferSettings(), Clock()), [4, 3, 2, 1], 3) is StopReason.ITERATIONS
 
 
 @pytest.mark.parametrize("share", [0.2, 1])
@@ -31,9 +36,9 @@ def test_time_ends_a_level_when_its_share_is_over(share):
     clock = Clock()
     stopping = Stopping(TransferSettings(time_budget_seconds=10), clock)
     clock.now += 10 * share - 0.1
-    assert stopping.reason(history(1), 100, share) is None
+    assert stopping.reason(1, 100, share) is None
     clock.now += 0.2
-    assert stopping.reason(history(1), 100, share) is StopReason.TIME_BUDGET
+    assert stopping.reason(1, 100, share) is StopReason.TIME_BUDGET
     assert stopping.spent == pytest.approx(share + 0.01)
 
 
@@ -42,7 +47,7 @@ def test_without_a_budget_time_ends_nothing():
     stopping = Stopping(TransferSettings(), clock)
     clock.now += 1e9
     assert stopping.spent == 0
-    assert stopping.reason(history(1), 100, 0.1) is None
+    assert stopping.reason(1, 100, 0.1) is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,31 @@ def test_without_a_budget_time_ends_nothing():
     ],
 )
 def test_a_level_has_converged_when_a_window_gained_nothing(totals, converged):
-    assert has_converged(totals, 0.001) is converged
     stopping = Stopping(TransferSettings(tolerance=0.001), Clock())
-    assert (stopping.reason(history(*totals), 1000, 1) is StopReason.CONVERGED) is converged
-    assert Stopping(TransferSettings(tolerance=0), Clock()).reason(history(*totals), 1000, 1) is None
+    assert (reason_after(stopping, totals, 1000) is StopReason.CONVERGED) is converged
+    assert reason_after(Stopping(TransferSettings(tolerance=0), Clock()), totals, 1000) is None
+
+
+def test_a_level_goes_on_as_if_it_had_never_stopped():
+    stopping = Stopping(TransferSettings(tolerance=0.001), Clock())
+    stopping.begin([1] * WINDOW)
+    assert stopping.reason(1, 1000, 1) is StopReason.CONVERGED
+    stopping.begin([3, 2])
+    assert stopping.reason(1, 2, 1) is StopReason.ITERATIONS
+
+
+@pytest.mark.parametrize(
+    ("totals", "last", "diverged"),
+    [
+        ([], 1e30, False),
+        ([], math.nan, True),
+        ([5.0], math.inf, True),
+        ([5.0, 3.0], 2999, False),
+        ([5.0, 3.0], 3001, True),
+        ([*[2.0] * 5, *[4.0] * WINDOW], 2001, True),
+    ],
+)
+def test_a_loss_beyond_all_measure_has_diverged(totals, last, diverged):
+    stopping = Stopping(TransferSettings(), Clock())
+    stopping.begin(totals)
+    assert stopping.has_diverged(last) is diverged

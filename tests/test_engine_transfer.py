@@ -1,16 +1,15 @@
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
 
-from nstd.engine.descent import Descent
-from nstd.engine.objective import Objective
 from nstd.engine.stopping import WINDOW
 from nstd.engine.styles import Style
 from nstd.engine.transfer import Transfer
 from nstd.errors import EngineError
-from nstd.images.resize import resize_image
+from nstd.images.resize import resize_image, size_of
 from nstd.job import Losses, StopReason
 from nstd.preset import Init, Optimizer, Padding, StyleStatistics, TransferSettings
 
@@ -21,6 +20,11 @@ MANY = {"levels": (1,), "iterations": (40,)}
 @pytest.fixture
 def pair(picture, style):
     return picture("photos/astronaut.jpg", 64), [style("swirls", 96)]
+
+
+def style_of(losses: Losses) -> dict[str, float]:
+    """The style's losses, by layer."""
+    return {row: loss for row, loss in losses.terms.items() if row.split(".")[0] in [*StyleStatistics]}
 
 
 def paint(engine, pair, **settings) -> Transfer:
@@ -44,7 +48,7 @@ def test_a_real_pair_loses_most_of_its_wasserstein_loss(engine, pair):
     transfer = paint(engine, pair, style_statistics=StyleStatistics.WASSERSTEIN, strength=1, **MANY)
     first, best = transfer.levels[0].history[0], transfer.levels[0].history[transfer.loss.best_step]
     assert transfer.loss.initial / transfer.loss.best > 5
-    assert all(best.style[layer] < first.style[layer] / 4 for layer in first.style)
+    assert all(best.terms[row] < loss / 4 for row, loss in style_of(first).items())
 
 
 def test_picture_keeps_the_photo_and_takes_the_styles_colours(engine, pair, picture):
@@ -97,16 +101,16 @@ def test_best_picture_is_the_one_of_the_lowest_loss(engine, pair):
 
 def test_start_from_the_photo_is_the_photo(engine, pair):
     start = paint(engine, pair, levels=(1,), iterations=(1,))
-    assert start.levels[0].history[0].content == pytest.approx(0, abs=1e-3)
+    assert start.levels[0].history[0].terms["content.block4_conv2"] == pytest.approx(0, abs=1e-3)
 
 
 def test_start_from_the_style_has_nearly_its_statistics(engine, pair):
     from_style, from_photo = (
         paint(engine, pair, init=init, **QUICK).levels[0].history[0] for init in (Init.STYLE, Init.CONTENT)
     )
-    assert all(from_style.style[layer] < 0.5 * from_photo.style[layer] for layer in from_photo.style)
-    assert from_style.style["block1_conv1"] < 0.05 * from_photo.style["block1_conv1"]
-    assert from_style.content > 0
+    assert all(from_style.terms[row] < 0.5 * loss for row, loss in style_of(from_photo).items())
+    assert from_style.terms["gram.block1_conv1"] < 0.05 * from_photo.terms["gram.block1_conv1"]
+    assert from_style.terms["content.block4_conv2"] > 0
 
 
 def test_noise_follows_the_seed(engine, pair):
@@ -130,7 +134,7 @@ def test_several_styles_are_mixed_by_weight(engine, picture, style, kind):
     def style_loss(**shares):
         styles = [style(name.rstrip("_"), 64, share) for name, share in shares.items()]
         losses = paint(engine, (photo, styles), style_statistics=kind, strength="raw", **QUICK).levels[0].history[0]
-        return np.array(list(losses.style.values()))
+        return np.array(list(style_of(losses).values()))
 
     alone = style_loss(swirls=1)
     np.testing.assert_allclose(style_loss(swirls=3), alone, rtol=1e-5)
@@ -156,13 +160,28 @@ def test_strength_starts_from_the_same_loss_for_every_pair(engine, picture, styl
     np.testing.assert_allclose(totals, 1e4 / 4, rtol=1e-3)
 
 
-def test_larger_style_scale_is_measured_on_more_pixels(engine, pair, monkeypatch):
+@pytest.mark.parametrize("padding", list(Padding))
+@pytest.mark.parametrize(("scale", "side"), [(1, 64), (2, 128)])
+def test_style_images_are_read_at_the_pictures_size_times_their_scale(*, engine, picture, padding, scale, side):
     sizes = []
-    monkeypatch.setattr(
-        "nstd.engine.transfer.resize_image", lambda image, *size: sizes.append(size) or resize_image(image, *size)
+    style = reading_style(picture("styles/swirls.jpg", 96)[:96, :96], sizes)
+    paint(engine, (picture("photos/astronaut.jpg", 64), [style]), style_scale=scale, padding=padding, **QUICK)
+    assert sizes == [(side, side)]
+
+
+def reading_style(image, sizes: list[tuple[int, int]]) -> Style:
+    """Note the sizes at which an image is read."""
+    return Style(
+        str(sizes), 1, "swirls.jpg", size_of(image), lambda *size: sizes.append(size) or resize_image(image, *size)
     )
-    paint(engine, pair, style_scale=2, padding=Padding.ZERO, **QUICK)
-    assert (128, 128) in sizes
+
+
+@pytest.mark.parametrize(("side", "notes"), [(48, 1), (58, 0), (96, 0)])
+def test_a_style_image_that_must_be_enlarged_is_told(engine, picture, side, notes):
+    style = reading_style(picture("styles/swirls.jpg", 96)[:side, :side], [])
+    transfer = paint(engine, (picture("photos/astronaut.jpg", 64), [style]), **QUICK)
+    expected = ["the style image swirls.jpg has 48 x 48 px and is enlarged to 64 x 64: it has no strokes that fine"]
+    assert transfer.notes == expected[:notes]
 
 
 def test_finer_levels_start_with_the_photos_finest_detail(engine, pair):
@@ -182,12 +201,7 @@ def test_finer_levels_start_with_the_photos_finest_detail(engine, pair):
 
 def test_style_images_are_read_once_for_their_size(engine, picture):
     reads = []
-
-    def read():
-        reads.append(1)
-        return picture("styles/swirls.jpg", 70)
-
-    styles = [Style("read once", 1, read)]
+    styles = [reading_style(picture("styles/swirls.jpg", 70), reads)]
     settings = TransferSettings(padding=Padding.ZERO, **QUICK)
     for photo in ("coffee", "chelsea", "coffee"):
         list(engine.transfer(picture(f"photos/{photo}.jpg", 64)[:40], styles, settings).steps())
@@ -199,10 +213,7 @@ def test_style_images_are_read_once_for_their_size(engine, picture):
 def test_time_budget_ends_each_level_with_its_share(engine, pair):
     """The clock, which each look at moves on by a second, stands for slow steps."""
     settings = TransferSettings(levels=(0.5, 1), iterations=(100,), time_budget_seconds=100, tolerance=0)
-    transfer = Transfer(
-        Descent(Objective(engine._extractor, settings), settings.optimizer),  # noqa: SLF001  to load it once
-        *pair, settings, clock=itertools.count().__next__,
-    )  # fmt: skip
+    transfer = Transfer(engine.descent(settings), *pair, settings, clock=itertools.count().__next__)
     steps = list(transfer.steps())
     assert [level.stop_reason for level in transfer.levels] == [StopReason.TIME_BUDGET] * 2
     coarse, fine = (len(level.history) for level in transfer.levels)
@@ -252,7 +263,7 @@ def test_painting_leaves_the_network_as_it_was(engine, pair):
 @pytest.mark.parametrize("weight", [1e36, 1e38])
 def test_infinite_loss_is_an_error_and_no_picture(engine, pair, weight):
     transfer = engine.transfer(*pair, TransferSettings(style_weight=weight, strength="raw", **QUICK))
-    with pytest.raises(EngineError, match=r"the loss became (inf|nan) at step 0: the weights of its terms"):
+    with pytest.raises(EngineError, match=r"the loss became (inf|nan) at step 0 of level 1: the weights of its terms"):
         list(transfer.steps())
     with pytest.raises(EngineError, match="there is no picture"):
         _ = transfer.best
@@ -263,3 +274,53 @@ def test_thin_pictures_are_painted(engine, picture, style):
     best = paint(engine, (strip, [style("swirls", 64)]), levels=(0.25, 1), iterations=(2,)).best
     assert best.shape == strip.shape
     assert math.isfinite(best.sum())
+
+
+class Failing:
+    """A descent whose loss becomes something at some steps, counted from 0, and whose picture becomes NaN with it."""
+
+    def __init__(self, descent, loss: float, *steps: int) -> None:
+        self._descent, self._loss, self._steps, self._count = descent, loss, steps, itertools.count()
+
+    def __getattr__(self, name):
+        return getattr(self._descent, name)
+
+    def step(self, canvas, aims):
+        after, losses = self._descent.step(canvas, aims)
+        if next(self._count) not in self._steps:
+            return after, losses
+        broken = after._replace(image=after.image * math.nan, best=canvas.best, least=canvas.least)
+        return broken, losses * 0 + self._loss
+
+
+@pytest.mark.parametrize(("loss", "word"), [(math.nan, "nan"), (math.inf, "inf"), (1e12, "1e\\+12")])
+def test_a_loss_that_explodes_costs_the_optimisers_memory_and_not_the_picture(engine, pair, loss, word):
+    settings = TransferSettings(levels=(0.5, 1), iterations=(4, 8))
+    transfer = Transfer(Failing(engine.descent(settings), loss, 5 + 4), *pair, settings)
+    steps = list(transfer.steps())
+    (note,) = transfer.notes
+    assert re.match(f"the loss became {word} at step 4 of level 2; the painting went on from its best picture", note)
+    assert [step.number for step in steps] == list(range(1, 5 + 9 + 1))
+    assert np.isfinite(transfer.best).all()
+    history = transfer.levels[-1].history
+    assert history[4].total == pytest.approx(min(losses.total for losses in history[:4]), rel=1e-5)
+    assert transfer.loss.best < history[4].total
+    assert transfer.state.progress.restarts == 1
+
+
+def test_a_loss_that_explodes_twice_is_an_error(engine, pair):
+    settings = TransferSettings(levels=(1,), iterations=(8,))
+    transfer = Transfer(Failing(engine.descent(settings), math.nan, 3, 6), *pair, settings)
+    with pytest.raises(EngineError, match="the loss became nan at step 5 of level 1: the weights of its terms"):
+        list(transfer.steps())
+    assert np.isfinite(transfer.best).all()
+
+
+def test_a_restart_is_remembered_by_whoever_goes_on(engine, pair):
+    settings = TransferSettings(levels=(1,), iterations=(8,))
+    stopped = Transfer(Failing(engine.descent(settings), math.nan, 3), *pair, settings)
+    list(itertools.islice(stopped.steps(), 4))
+    resumed = Transfer(Failing(engine.descent(settings), math.nan, 1), *pair, settings, start=stopped.state)
+    with pytest.raises(EngineError, match="the loss became nan at step 5"):
+        list(resumed.steps())
+    assert resumed.notes == stopped.notes

@@ -17,7 +17,8 @@ from nstd.preset import Network
 from nstd.worker.checkpoint import pack, unpack
 
 HISTORY = tuple(
-    Losses(step=step, total=100 / (step + 1), content=1.5, style={"block1_conv1": 0.1}, tv=0.0) for step in range(3)
+    Losses(step=step, total=100 / (step + 1), terms={"content.block4_conv2": 1.5, "gram.block1_conv1": 0.1})
+    for step in range(3)
 )
 CHECKPOINT = BEGINNING.model_copy(
     update={"progress": Progress(history=HISTORY, level_seconds=1.1, style_seconds=0.1, seconds=1 / 3)}

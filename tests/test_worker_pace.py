@@ -4,7 +4,7 @@ from nstd.worker.pace import Pace
 
 
 def step(progress: float) -> Stepped:
-    losses = Losses(step=0, total=1, content=0, style={}, tv=0)
+    losses = Losses(step=0, total=1, terms={})
     return Stepped(number=1, total=9, progress=progress, level=0, losses=losses)
 
 

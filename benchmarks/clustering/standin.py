@@ -23,7 +23,7 @@ from nstd.worker.messages import Checkpointed, Done, Event, Hindered, Interrupte
 _PIECE = 3 * 4 * 512 * 512  # pixels of 512 x 512 in float32, as a real checkpoint has many
 _WITHOUT_END = 100_000
 _UNHURRIED_SECONDS = 0.1
-LOSSES = Losses(step=0, total=1.0, content=1.0, style={}, tv=0.0)
+LOSSES = Losses(step=0, total=1.0, terms={"content": 1.0})
 FACTS = EngineFacts(
     network=Network.VGG19,
     weights_source="none",

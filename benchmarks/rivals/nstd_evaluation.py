@@ -16,11 +16,12 @@ os.environ.update(tensorflow_environment(os.environ, cache_folder(os.environ)))
 import numpy as np
 
 from nstd.config.settings import EngineSettings, Precision
-from nstd.engine.compiled import compiled
 from nstd.engine.device import claim_device
+from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor
-from nstd.engine.objective import Objective, Targets
+from nstd.engine.objective import Objective
 from nstd.engine.pixels import preprocess
+from nstd.engine.timing import aims_without_margin
 from nstd.preset import Network, TransferSettings
 
 
@@ -29,17 +30,14 @@ def make_evaluation(precision: Precision, size_px: int) -> Callable[[], None]:
     weights = load_weights(Network.VGG19, cache_folder(os.environ))
     settings = TransferSettings()
     extractor = Extractor(Network.VGG19, weights.arrays, precision)
-    objective = Objective(extractor, settings)
-    pictures = np.random.default_rng(0).uniform(0, 255, (2, size_px, size_px, 3)).astype(np.float32)
-    image, style = (preprocess(picture) for picture in pictures)
-    photo = objective.photo(style)
-    targets = Targets(photo.content, objective.style_targets([photo.statistics], [1.0]))
-    evaluation = compiled(objective.evaluate, objective.signature)
-    factors = objective.weights(settings, photo, targets.style)
+    evaluator = WholeEvaluator(Objective(extractor, settings))
+    start, photo, style = np.random.default_rng(0).uniform(0, 255, (3, size_px, size_px, 3)).astype(np.float32)
+    aims = aims_without_margin(evaluator.objective, settings, photo, style)
+    image = preprocess(start)
 
     def evaluate() -> None:
-        terms, gradient = evaluation(image, targets, factors)
-        float(terms.total), float(gradient[0, 0, 0, 0])
+        losses, gradient = evaluator(image, aims)
+        float(losses[0]), float(gradient[0, 0, 0, 0])
 
     return evaluate
 

@@ -13,7 +13,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import nstd
@@ -26,8 +25,8 @@ from nstd.config.load import make_preset
 from nstd.config.settings import EngineSettings, Limits
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
-from nstd.engine.losses import CONTENT_SCALE
 from nstd.engine.styles import Style
+from nstd.engine.terms.content import SCALE
 from nstd.engine.transfer import Transfer
 from nstd.images.decode import decode_image
 from nstd.images.encode import encode_image
@@ -45,7 +44,7 @@ def settings(arguments: argparse.Namespace) -> dict[str, object]:
         "levels": arguments.levels,
         "iterations": arguments.iterations,
         "content_layers": {"block4_conv2": 1},
-        "content_weight": CONTENT_FACTOR / CONTENT_SCALE,
+        "content_weight": CONTENT_FACTOR / SCALE,
         "style_layers": STYLE_LAYERS,
         "padding": arguments.padding,
         "strength": "raw",
@@ -60,7 +59,7 @@ def prepare(content: Path, preset: Preset) -> Transfer:
     engine = Engine(weights.network, weights.arrays, claim_device(engine_settings).precision)
     photo = decode_image(content, limits)
     fitted = resize_image(photo, *fitted_size(photo.shape[1], photo.shape[0], preset.size_px))
-    styles = [Style(style.image, style.weight, partial(decode_image, style.image, limits)) for style in preset.styles]
+    styles = [Style.of(decode_image(style.image, limits), style.image.name, style.weight) for style in preset.styles]
     return engine.transfer(fitted, styles, preset)
 
 

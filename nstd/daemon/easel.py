@@ -26,6 +26,7 @@ from nstd.worker.messages import (
     Hindered,
     Interim,
     Interrupted,
+    Noted,
     Ready,
     Request,
     Resumed,
@@ -258,7 +259,7 @@ class Easel:
                 self._fell(event)
             case Stepped():
                 self._step(event)
-            case Resumed() | StartedOver() | Checkpointed() | Hindered():
+            case Resumed() | StartedOver() | Checkpointed() | Hindered() | Noted():
                 self._take_note(event)
             case Failed(blame=Blame.OPERATOR):
                 self.close()
@@ -295,7 +296,7 @@ class Easel:
             before, self._counted = self._counted, event.number
             self._metrics.stepped(self.current, max(0, event.number - before), self._device, event.device_memory_bytes)
 
-    def _take_note(self, event: Resumed | StartedOver | Checkpointed | Hindered) -> None:
+    def _take_note(self, event: Resumed | StartedOver | Checkpointed | Hindered | Noted) -> None:
         if (claimed := self.claimed) is None:
             return
         about = names(claimed.job)
@@ -311,6 +312,8 @@ class Easel:
                 _log.debug("checkpoint_written", **about, step=event.number, bytes=event.bytes, seconds=event.seconds)
             case Hindered():
                 _log.warning("not_kept", **about, reason=event.reason)
+            case Noted():
+                _log.warning("noted", **about, note=event.note)
 
     def _conclude(self, claimed: ClaimedJob, event: Done | Interrupted | Failed) -> None:
         match event:

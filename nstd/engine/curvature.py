@@ -4,7 +4,7 @@ A change of fine detail moves the loss otherwise than one of large shapes, and o
 hue. One number for all of them, as L-BFGS has, fits none of them well.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +20,21 @@ OPPONENT: Final[NDArray[np.float32]] = np.array(
 """Lightness and two hues, a column each, from the network's BGR; orthonormal, so that it keeps lengths."""
 
 
+class Bands(NamedTuple):
+    """The frequencies of an image's half spectrum.
+
+    Attributes:
+        masks: `[BANDS, H, W // 2 + 1]` float32, one for those that are in a band, zero for others.
+        counts: `[W // 2 + 1]` float32, how often each column stands in the whole spectrum: once or twice.
+    """
+
+    masks: tf.Tensor
+    counts: tf.Tensor
+
+
+BANDS_SPEC: Final = Bands(tf.TensorSpec([BANDS, None, None]), tf.TensorSpec([None]))
+
+
 def spectrum(image: tf.Tensor) -> tf.Tensor:
     """Transform `[1, H, W, 3]` to the opponent colours' spectra, `[3, H, W // 2 + 1]` complex64."""
     return tf.signal.rfft2d(tf.transpose(image[0] @ OPPONENT, [2, 0, 1]))
@@ -31,42 +46,37 @@ def image_of(spectra: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.transpose(opponent, [1, 2, 0]) @ OPPONENT.T, shape)
 
 
-def band_masks(shape: tf.Tensor) -> tf.Tensor:
-    """Say which band each frequency of an image of this shape belongs to.
+def bands_of(height: int, width: int) -> Bands:
+    """Say which band each frequency of an image of this size belongs to.
 
     Bands are octaves: the last holds half the sampling rate's upper half, the first all that is lower than the second.
-
-    Returns:
-        `[BANDS, H, W // 2 + 1]` float32 of zeros and ones.
     """
-    height, width = shape[1], shape[2]
-    # The remainder brings the upper half of the rows to the negative frequencies.
-    rows = tf.cast((tf.range(height) + height // 2) % height - height // 2, tf.float32) / tf.cast(height, tf.float32)
-    columns = tf.cast(tf.range(width // 2 + 1), tf.float32) / tf.cast(width, tf.float32)
-    radius = tf.sqrt(rows[:, tf.newaxis] ** 2 + columns**2)
-    edges = tf.constant(0.5 * 2.0 ** -np.arange(BANDS - 1, 0, -1), tf.float32)
-    band = tf.reduce_sum(tf.cast(radius >= edges[:, tf.newaxis, tf.newaxis], tf.int32), axis=0)
-    return tf.one_hot(band, BANDS, axis=0)
+    radius = np.hypot(np.fft.fftfreq(height)[:, np.newaxis], np.fft.rfftfreq(width)).astype(np.float32)
+    edges = 0.5 * 2.0 ** -np.arange(BANDS - 1, 0, -1)
+    band = np.digitize(radius, edges)
+    masks = band == np.arange(BANDS)[:, np.newaxis, np.newaxis]
+    columns = np.arange(width // 2 + 1)
+    counts = np.where((columns == 0) | (2 * columns == width), 1, 2)
+    return Bands(tf.constant(masks, tf.float32), tf.constant(counts, tf.float32))
 
 
-def band_products(step: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
+def band_products(step: tf.Tensor, change: tf.Tensor, bands: Bands) -> tf.Tensor:
     """Split the products step . change and change . change of an optimiser's step by band and colour.
 
     Args:
         step: `[1, H, W, 3]`, how the image moved.
         change: `[1, H, W, 3]`, how the gradient changed.
+        bands: of the image's size.
 
     Returns:
         `[2, 3, BANDS]` float32, up to a factor that all entries share.
     """
-    shape = tf.shape(step)
     moved, changed = spectrum(step), spectrum(change)
     products = tf.stack([tf.math.conj(changed) * moved, tf.math.conj(changed) * changed])
-    power = tf.math.real(products) * _multiplicity(shape[2])
-    return tf.einsum("kchw,bhw->kcb", power, band_masks(shape))
+    return tf.einsum("kchw,bhw->kcb", tf.math.real(products) * bands.counts, bands.masks)
 
 
-def apply_initial(gradient: tf.Tensor, products: tf.Tensor) -> tf.Tensor:
+def apply_initial(gradient: tf.Tensor, products: tf.Tensor, bands: Bands) -> tf.Tensor:
     """Multiply a gradient by the initial inverse Hessian, diagonal in band and colour.
 
     Each entry is step . change / change . change, clamped to 0.1 to 30 times that of all bands together.
@@ -74,6 +84,7 @@ def apply_initial(gradient: tf.Tensor, products: tf.Tensor) -> tf.Tensor:
     Args:
         gradient: `[1, H, W, 3]`.
         products: `[2, 3, BANDS]`, summed over the last steps; not all zero.
+        bands: of the image's size.
 
     Returns:
         `[1, H, W, 3]`.
@@ -84,13 +95,5 @@ def apply_initial(gradient: tf.Tensor, products: tf.Tensor) -> tf.Tensor:
     along, square = products[0], products[1]
     overall = tf.math.divide_no_nan(tf.reduce_sum(along), tf.reduce_sum(square))
     entries = tf.clip_by_value(tf.math.divide_no_nan(along, square), _LEAST * overall, _MOST * overall)
-    shape = tf.shape(gradient)
-    factors = tf.einsum("cb,bhw->chw", entries, band_masks(shape))
-    return image_of(spectrum(gradient) * tf.cast(factors, tf.complex64), shape)
-
-
-def _multiplicity(width: tf.Tensor) -> tf.Tensor:
-    """Count how often each column of a real image's half spectrum stands in the whole one: once or twice."""
-    columns = tf.range(width // 2 + 1)
-    alone = (columns == 0) | (2 * columns == width)
-    return tf.where(alone, 1.0, 2.0)
+    factors = tf.einsum("cb,bhw->chw", entries, bands.masks)
+    return image_of(spectrum(gradient) * tf.cast(factors, tf.complex64), tf.shape(gradient))

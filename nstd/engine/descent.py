@@ -1,15 +1,16 @@
-"""One step of the optimisation as one compiled call: evaluation, best image so far, next image."""
+"""One step of the optimisation: an evaluation, and an update of the picture by its gradient."""
 
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from nstd.engine.balance import TermWeights
 from nstd.engine.compiled import compiled
-from nstd.engine.objective import Objective, Targets, Terms
-from nstd.engine.optimizers import make_mover
+from nstd.engine.evaluator import Evaluator
+from nstd.engine.objective import Aims
+from nstd.engine.optimizers import Optimizer
 from nstd.engine.pixels import IMAGE, within_range
-from nstd.preset import Optimizer
+
+_SCALAR = tf.TensorSpec([])
 
 
 class Canvas(NamedTuple):
@@ -29,38 +30,54 @@ class Canvas(NamedTuple):
 
 
 class Descent:
-    """The compiled step for one objective and one optimiser; it serves images of all sizes.
+    """Steps by one evaluator and one optimiser; it serves images of all sizes.
 
-    Pixels are held within what a file can store: clipped only at the end, a picture has up to a third more loss.
+    Evaluation and update are two compiled calls, so that each may be replaced by itself. Pixels are held within what a
+    file can store: clipped only at the end, a picture has up to a third more loss.
 
     Attributes:
+        evaluate: the evaluator.
+        objective: of the evaluator.
         signature: of a canvas and of the weights, with open sizes.
+        update_signature: of the arguments of `updated`, likewise.
     """
 
-    def __init__(self, objective: Objective, optimizer: Optimizer) -> None:
-        self.objective = objective
-        self._mover = make_mover(optimizer)
-        canvas = Canvas(IMAGE, IMAGE, tf.TensorSpec([]), self._mover.signature)
-        _, targets, weights = objective.signature
-        self.signature = canvas, weights
-        self._compiled = compiled(self._step, (canvas, targets, weights))
+    def __init__(self, evaluator: Evaluator, optimizer: Optimizer) -> None:
+        self.objective = evaluator.objective
+        self.evaluate = evaluator
+        self._optimizer = optimizer
+        canvas = Canvas(IMAGE, IMAGE, _SCALAR, optimizer.signature)
+        self.signature = canvas, self.objective.signature.weights
+        self.update_signature = canvas, _SCALAR, IMAGE, optimizer.grid_signature
+        self._update = compiled(self.updated, self.update_signature)
+        self._grid: tuple[tuple[int, int], Any] = (0, 0), None
 
     def start(self, image: tf.Tensor, iterations: int) -> Canvas:
         """Return the canvas before the first of so many steps, which is `image`."""
-        return Canvas(image, image, tf.constant(float("inf")), self._mover.start(image, iterations))
+        return Canvas(image, image, tf.constant(float("inf")), self._optimizer.start(image, iterations))
 
     def finish(self, canvas: Canvas) -> Canvas:
         """Return what is left of a canvas when its level is done: the best image, and next to no memory."""
-        return canvas._replace(image=canvas.best, memory=self._mover.start(canvas.best[:, :1, :1], 1))
+        return canvas._replace(image=canvas.best, memory=self._optimizer.start(canvas.best[:, :1, :1], 1))
 
-    def step(self, canvas: Canvas, targets: Targets, weights: TermWeights) -> tuple[Canvas, Terms]:
-        """Evaluate the canvas' image and move it; return the next canvas and the evaluation's terms."""
-        canvas, terms = self._compiled(canvas, targets, weights)
-        return canvas, terms
+    def restart(self, canvas: Canvas, iterations: int) -> Canvas:
+        """Return a canvas that goes on from the best image for so many steps, with nothing remembered but its loss."""
+        return canvas._replace(image=canvas.best, memory=self._optimizer.start(canvas.best, iterations))
 
-    def _step(self, canvas: Canvas, targets: Targets, weights: TermWeights) -> tuple[Canvas, Terms]:
-        terms, gradient = self.objective.evaluate(canvas.image, targets, weights)
-        is_best = terms.total < canvas.least
+    def step(self, canvas: Canvas, aims: Aims) -> tuple[Canvas, tf.Tensor]:
+        """Evaluate the canvas' image and move it; return the next canvas and the losses, see `Evaluator`."""
+        losses, gradient = self.evaluate(canvas.image, aims)
+        _, height, width, _ = canvas.image.shape
+        return self._update(canvas, losses[0], gradient, self._grid_of(height, width)), losses
+
+    def updated(self, canvas: Canvas, total: tf.Tensor, gradient: tf.Tensor, grid: Any) -> Canvas:  # noqa: ANN401
+        """Move a canvas by its image's loss and gradient, operation by operation; this is what is compiled."""
+        is_best = total < canvas.least
         best = tf.where(is_best, canvas.image, canvas.best)
-        moved, memory = self._mover.update(canvas.memory, canvas.image, gradient)
-        return Canvas(within_range(moved), best, tf.where(is_best, terms.total, canvas.least), memory), terms
+        moved, memory = self._optimizer.update(canvas.memory, canvas.image, gradient, grid)
+        return Canvas(within_range(moved), best, tf.where(is_best, total, canvas.least), memory)
+
+    def _grid_of(self, height: int, width: int) -> Any:  # noqa: ANN401  each optimiser has its own
+        if self._grid[0] != (height, width):
+            self._grid = (height, width), self._optimizer.grid(height, width)
+        return self._grid[1]

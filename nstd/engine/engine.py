@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from nstd.config.settings import Precision
 from nstd.engine.descent import Descent
+from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor, LayerArrays
 from nstd.engine.objective import Objective
+from nstd.engine.optimizers import make_optimizer
 from nstd.engine.pixels import Picture
 from nstd.engine.state import Progress, State, state_of
 from nstd.engine.styles import StatisticsCache, Style
@@ -50,7 +52,8 @@ class Engine:
         descent = self._descents.pop(structure, None)
         if descent is None:
             self._make_room()
-            descent = Descent(Objective(self._extractor, settings), settings.optimizer)
+            evaluator = WholeEvaluator(Objective(self._extractor, settings))
+            descent = Descent(evaluator, make_optimizer(settings.optimizer))
         # The last used is the last in order.
         self._descents[structure] = descent
         return descent

@@ -54,20 +54,21 @@ class Cut:
         self._precision = precision
         self.channels: dict[str, int] = {layer.name: layer.filters for layer in network if layer.name in layers}
 
-    def __call__(self, image: tf.Tensor) -> list[tf.Tensor]:
+    def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Map an image to its features after the ReLU.
 
         Args:
             image: `[1, H, W, 3]` float32.
 
         Returns:
-            One `[1, h, w, C]` tensor a layer, in the order of the layers: in bfloat16 where that is the precision,
-            otherwise float32.
+            One `[1, h, w, C]` tensor a layer, by its name: in bfloat16 where that is the precision, otherwise float32.
         """
         if self._precision is Precision.FLOAT16:
             narrowed, carrier = half.narrow(image)
-            return half.widen(self._features(narrowed), carrier)
-        return self._features(tf.cast(image, self._precision.value))
+            features = half.widen(self._features(narrowed), carrier)
+        else:
+            features = self._features(tf.cast(image, self._precision.value))
+        return dict(zip(self._layers, features, strict=True))
 
     def _features(self, tensor: tf.Tensor) -> list[tf.Tensor]:
         found = {}

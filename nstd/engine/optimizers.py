@@ -1,6 +1,6 @@
 """L-BFGS and Adam on an image; the caller evaluates, they move.
 
-What an optimiser remembers is a value: `start` makes it, and `update` maps it to the next, inside a compiled step.
+What an optimiser remembers is a value: `start` makes it, and `update` maps it to the next, inside a compiled call.
 """
 
 import math
@@ -8,26 +8,34 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from nstd.engine.curvature import BANDS, apply_initial, band_products
+from nstd.engine.curvature import BANDS, BANDS_SPEC, Bands, apply_initial, band_products, bands_of
 from nstd.engine.pixels import IMAGE
-from nstd.preset import Optimizer
+from nstd.preset import Optimizer as Choice
+
+HISTORY: Final = 20
+SPARE_HISTORY: Final = 5
 
 _SCALAR: Final = tf.TensorSpec([])
 
 
-class Mover(Protocol):
+class Optimizer(Protocol):
     """Turns a gradient into the next image.
 
     Attributes:
         signature: of what it remembers, with open sizes.
+        grid_signature: of what `grid` returns.
     """
 
     signature: Any
+    grid_signature: Any
 
     def start(self, image: tf.Tensor, iterations: int) -> Any:  # noqa: ANN401  each has a memory of its own
         """Return what is remembered before the first of so many updates of an image `[1, H, W, 3]`."""
 
-    def update(self, memory: Any, image: tf.Tensor, gradient: tf.Tensor) -> tuple[tf.Tensor, Any]:  # noqa: ANN401
+    def grid(self, height: int, width: int) -> Any:  # noqa: ANN401
+        """Return what depends on nothing but the image's size, and is made once for it."""
+
+    def update(self, memory: Any, image: tf.Tensor, gradient: tf.Tensor, grid: Any) -> tuple[tf.Tensor, Any]:  # noqa: ANN401
         """Return the image after `image`, and what is remembered then."""
 
 
@@ -74,10 +82,11 @@ class Lbfgs:
     _SMALLEST_COSINE: Final = 1e-6
     _PAIRS_FOR_INITIAL: Final = 5
 
-    def __init__(self, history: int = 20) -> None:
+    def __init__(self, history: int = HISTORY) -> None:
         self._history = history
         pair = Pair(IMAGE, IMAGE, _SCALAR, tf.TensorSpec([2, 3, BANDS]))
         self.signature = LbfgsMemory(IMAGE, IMAGE, (pair,) * history)
+        self.grid_signature = BANDS_SPEC
 
     def start(self, image: tf.Tensor, iterations: int) -> LbfgsMemory:  # noqa: ARG002  as the protocol has it
         """Return a memory of pairs that change nothing."""
@@ -85,21 +94,27 @@ class Lbfgs:
         pair = Pair(nothing, nothing, tf.zeros([]), tf.zeros([2, 3, BANDS]))
         return LbfgsMemory(image, nothing, (pair,) * self._history)
 
-    def update(self, memory: LbfgsMemory, image: tf.Tensor, gradient: tf.Tensor) -> tuple[tf.Tensor, LbfgsMemory]:
+    def grid(self, height: int, width: int) -> Bands:
+        """Return the bands of the spectrum."""
+        return bands_of(height, width)
+
+    def update(
+        self, memory: LbfgsMemory, image: tf.Tensor, gradient: tf.Tensor, grid: Bands
+    ) -> tuple[tf.Tensor, LbfgsMemory]:
         """Return the image after `image`, and what is remembered then."""
-        pair = self._pair(image - memory.image, gradient - memory.gradient)
+        pair = self._pair(image - memory.image, gradient - memory.gradient, grid)
         memory = LbfgsMemory(image, gradient, (pair, *memory.pairs[:-1]))
-        direction = self._direction(gradient, memory.pairs)
+        direction = self._direction(gradient, memory.pairs, grid)
         longest = tf.maximum(self._FIRST_STEP, self._GROWTH * _root_mean_square(pair.step))
         return image - direction * _shortened(direction, longest), memory
 
-    def _pair(self, step: tf.Tensor, change: tf.Tensor) -> Pair:
+    def _pair(self, step: tf.Tensor, change: tf.Tensor, bands: Bands) -> Pair:
         curvature = _dot(step, change)
         accepted = curvature > self._SMALLEST_COSINE * tf.norm(step) * tf.norm(change)
-        products = tf.where(accepted, band_products(step, change), 0.0)
+        products = tf.where(accepted, band_products(step, change, bands), 0.0)
         return Pair(step, change, tf.where(accepted, tf.math.reciprocal_no_nan(curvature), 0.0), products)
 
-    def _direction(self, gradient: tf.Tensor, pairs: tuple[Pair, ...]) -> tf.Tensor:
+    def _direction(self, gradient: tf.Tensor, pairs: tuple[Pair, ...], bands: Bands) -> tf.Tensor:
         """Multiply the gradient by the inverse Hessian.
 
         Reference:
@@ -110,17 +125,17 @@ class Lbfgs:
         for pair in pairs:
             alphas.append(pair.inverse_curvature * _dot(pair.step, direction))
             direction -= alphas[-1] * pair.change
-        direction = self._initial(direction, pairs)
+        direction = self._initial(direction, pairs, bands)
         for pair, alpha in zip(reversed(pairs), reversed(alphas), strict=True):
             beta = pair.inverse_curvature * _dot(pair.change, direction)
             direction += (alpha - beta) * pair.step
         return direction
 
-    def _initial(self, direction: tf.Tensor, pairs: tuple[Pair, ...]) -> tf.Tensor:
+    def _initial(self, direction: tf.Tensor, pairs: tuple[Pair, ...], bands: Bands) -> tf.Tensor:
         products = tf.add_n([pair.products for pair in pairs[: self._PAIRS_FOR_INITIAL]])
         return tf.where(
             tf.reduce_any(products != 0),
-            apply_initial(direction, products),
+            apply_initial(direction, products, bands),
             self._FIRST_STEP * tf.math.divide_no_nan(direction, _root_mean_square(direction)),
         )
 
@@ -151,13 +166,24 @@ class Adam:
     def __init__(self, learning_rate: float = 10.0) -> None:
         self._learning_rate = learning_rate
         self.signature = AdamMemory(IMAGE, IMAGE, _SCALAR, _SCALAR)
+        self.grid_signature = ()
 
     def start(self, image: tf.Tensor, iterations: int) -> AdamMemory:
         """Return a memory of nothing."""
         nothing = tf.zeros_like(image)
         return AdamMemory(nothing, nothing, tf.zeros([]), tf.constant(float(iterations)))
 
-    def update(self, memory: AdamMemory, image: tf.Tensor, gradient: tf.Tensor) -> tuple[tf.Tensor, AdamMemory]:
+    def grid(self, height: int, width: int) -> tuple[()]:  # noqa: ARG002  as the protocol has it
+        """Return nothing."""
+        return ()
+
+    def update(
+        self,
+        memory: AdamMemory,
+        image: tf.Tensor,
+        gradient: tf.Tensor,
+        grid: tuple[()],  # noqa: ARG002  as above
+    ) -> tuple[tf.Tensor, AdamMemory]:
         """Return the image after `image`, and what is remembered then."""
         annealed = self._learning_rate * 0.5 * (1 + tf.cos(math.pi * memory.updates / memory.iterations))
         updates = memory.updates + 1
@@ -169,9 +195,11 @@ class Adam:
         return moved, AdamMemory(mean, square, updates, memory.iterations)
 
 
-def make_mover(optimizer: Optimizer) -> Mover:
-    """Build the chosen optimiser."""
-    return Lbfgs() if optimizer is Optimizer.LBFGS else Adam()
+def make_optimizer(choice: Choice, *, spare_memory: bool = False) -> Optimizer:
+    """Build the chosen optimiser; one that spares memory remembers less, and is as good for a few dozen steps."""
+    if choice is Choice.ADAM:
+        return Adam()
+    return Lbfgs(SPARE_HISTORY) if spare_memory else Lbfgs()
 
 
 def _shortened(step: tf.Tensor, longest: tf.Tensor) -> tf.Tensor:

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from nstd.engine.balance import TermWeights
+from nstd.engine.balance import Weights
 from nstd.engine.descent import Canvas
 from nstd.errors import CheckpointError
-from nstd.job import LevelLog, Losses, Seconds
+from nstd.job import Count, LevelLog, Losses, Seconds
 from nstd.preset import Record
 
 
@@ -20,6 +20,8 @@ class Progress(Record):
     Attributes:
         levels: what happened on the finished ones.
         history: of the level after them; empty before its first step.
+        notes: what a person should know of the picture.
+        restarts: how often the optimiser was restarted from the best picture.
         level_seconds: spent on that level; of no meaning before its first step.
         style_seconds: spent on style images and their statistics, on all levels.
         seconds: spent on everything.
@@ -27,6 +29,8 @@ class Progress(Record):
 
     levels: tuple[LevelLog, ...] = ()
     history: tuple[Losses, ...] = ()
+    notes: tuple[str, ...] = ()
+    restarts: Count = 0
     level_seconds: Seconds = 0.0
     style_seconds: Seconds = 0.0
     seconds: Seconds = 0.0
@@ -51,7 +55,7 @@ class State(NamedTuple):
 
     progress: Progress
     canvas: Canvas
-    weights: TermWeights
+    weights: Weights
 
     def arrays(self) -> list[NDArray[np.float32]]:
         """Return all its numbers, in an order that `state_of` knows; on a CPU nothing is copied."""

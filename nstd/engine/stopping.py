@@ -1,13 +1,18 @@
 """When a level has been painted enough."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from nstd.job import Losses, StopReason
+from nstd.job import StopReason
 from nstd.preset import TransferSettings
 
 WINDOW: Final = 20
 """Steps that must have gained little: L-BFGS stands still for some and then goes on."""
+
+_DIVERGED: Final = 1e3
+"""A loss beyond so many times the least so far; L-BFGS finds back from all that is less."""
 
 
 class Stopping:
@@ -24,30 +29,47 @@ class Stopping:
         self._tolerance = settings.tolerance
         self._clock = clock
         self._began = clock() - earlier
+        self.begin()
 
     @property
     def spent(self) -> float:
         """Share of the time budget that is over; 0 where there is none."""
         return (self._clock() - self._began) / self._budget if self._budget else 0.0
 
-    def reason(self, history: Sequence[Losses], iterations: int, share: float) -> StopReason | None:
+    def begin(self, totals: Iterable[float] = ()) -> None:
+        """Begin a level, or go on with one that has had these losses."""
+        self._evaluations = 0
+        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._least_before = math.inf
+        for total in totals:
+            self._take_in(total)
+
+    def reason(self, total: float, iterations: int, share: float) -> StopReason | None:
         """Say why a level is done, if it is.
 
         Args:
-            history: its evaluations so far; one at least.
+            total: loss of its next evaluation.
             iterations: its optimiser steps, at most.
             share: of the time budget, by when it is to end.
         """
-        if len(history) > iterations:
+        self._take_in(total)
+        if self._evaluations > iterations:
             return StopReason.ITERATIONS
         if self._budget and self.spent >= share:
             return StopReason.TIME_BUDGET
-        if self._tolerance and has_converged([losses.total for losses in history], self._tolerance):
-            return StopReason.CONVERGED
-        return None
+        return StopReason.CONVERGED if self._tolerance and self._has_converged() else None
 
+    def has_diverged(self, total: float) -> bool:
+        """Say whether the loss of the next evaluation is none that an optimiser comes back from."""
+        least = min(self._least_before, *self._recent, math.inf)
+        return not math.isfinite(total) or total > _DIVERGED * least
 
-def has_converged(totals: Sequence[float], tolerance: float) -> bool:
-    """Say whether the last `WINDOW` losses lowered the least of those before by less than this share."""
-    before, last = totals[:-WINDOW], totals[-WINDOW:]
-    return bool(before) and min(last) >= (1 - tolerance) * min(before)
+    def _take_in(self, total: float) -> None:
+        if len(self._recent) == WINDOW:
+            self._least_before = min(self._least_before, self._recent[0])
+        self._recent.append(total)
+        self._evaluations += 1
+
+    def _has_converged(self) -> bool:
+        """Say whether the last `WINDOW` losses lowered the least of those before by less than the tolerance."""
+        return self._least_before < math.inf and min(self._recent) >= (1 - self._tolerance) * self._least_before

@@ -1,12 +1,17 @@
-"""Style images and their statistics, which are measured once."""
+"""Style images and what was measured of them, which is measured once."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple, Self, cast
 
+import numpy as np
 import tensorflow as tf
 
-from nstd.engine.pixels import Picture
+from nstd.engine.margin import guide_with_margin, with_margin
+from nstd.engine.objective import Objective, Styles
+from nstd.engine.pixels import Picture, preprocess
+from nstd.images.resize import MIN_SIDE_PX, resize_image, same_pixels_size, size_of
 
 _MOST_BYTES: Final = 64 * 2**20
 """Gram matrices of the default layers take 2.4 MB: five styles for photos of three shapes, at two levels.
@@ -21,16 +26,29 @@ class Style(NamedTuple):
     Attributes:
         identity: equal for the same image, and for no other.
         share: in the style statistics.
-        read: returns the image, `[H, W, 3]` float32, RGB, 0..255.
+        name: what a person calls it.
+        size: its own width and height, in pixels.
+        read: returns the image at a width and a height, `[H, W, 3]` float32, RGB, 0..255.
     """
 
     identity: Hashable
     share: float
-    read: Callable[[], Picture]
+    name: str
+    size: tuple[int, int]
+    read: Callable[[int, int], Picture]
+
+    @classmethod
+    def of(cls, picture: Picture, name: str, share: float = 1) -> Self:
+        """Make a style of a picture in memory, `[H, W, 3]` float32, RGB, 0..255; the name stands for its identity."""
+        return cls(name, share, name, size_of(picture), partial(resize_image, picture))
+
+    def size_for(self, pixels: int) -> tuple[int, int]:
+        """Return the width and height at which it has so many pixels."""
+        return same_pixels_size(*self.size, max(MIN_SIDE_PX**2, pixels))
 
 
 class StatisticsCache:
-    """Raw statistics of style images; those that were used longest ago are forgotten.
+    """What was measured of style images; those that were used longest ago are forgotten.
 
     Args:
         most_bytes: of tensors to keep.
@@ -38,10 +56,10 @@ class StatisticsCache:
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self._most = most_bytes
-        self._kept: OrderedDict[Hashable, list[Any]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._bytes = 0
 
-    def get(self, key: Hashable, measure: Callable[[], list[Any]]) -> list[Any]:
+    def get(self, key: Hashable, measure: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever is measured
         """Return what is known for a key, or measure it."""
         if key not in self._kept:
             measured = measure()
@@ -54,5 +72,31 @@ class StatisticsCache:
         return self._kept[key]
 
 
-def _bytes_of(statistics: list[Any]) -> int:
-    return sum(tensor.shape.num_elements() * tensor.dtype.size for tensor in tf.nest.flatten(statistics))
+def measured_styles(
+    objective: Objective, styles: Sequence[Style], pixels: int, margin: int, cache: StatisticsCache
+) -> Styles:
+    """Average what the terms measure of style images, each at the same number of pixels.
+
+    Args:
+        objective: whose terms measure.
+        styles: with their shares.
+        pixels: of each, to be measured at.
+        margin: by which each is mirrored outwards, without that it counts.
+        cache: of what is known, for the objective's network in its precision.
+    """
+
+    def measured(style: Style) -> Styles:
+        size = style.size_for(pixels)
+
+        def measure() -> Styles:
+            image = preprocess(with_margin(style.read(*size), margin))
+            return cast("Styles", objective.style(image, objective.guides(guide_with_margin(*size, margin))))
+
+        return cast("Styles", cache.get((style.identity, size, margin, objective.style_structure), measure))
+
+    shares = np.array([style.share for style in styles])
+    return objective.mixed([measured(style) for style in styles], shares / shares.sum())
+
+
+def _bytes_of(measured: Any) -> int:  # noqa: ANN401  as above
+    return sum(tensor.shape.num_elements() * tensor.dtype.size for tensor in tf.nest.flatten(measured))

@@ -11,15 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from nstd.config.settings import EngineSettings, Precision
-from nstd.engine.compiled import compiled
 from nstd.engine.descent import Descent
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
 from nstd.engine.extractor import LayerArrays
-from nstd.engine.objective import Targets, Terms
+from nstd.engine.features import block_of
+from nstd.engine.margin import MARGIN_PX, guide_with_margin
+from nstd.engine.objective import Aims, Objective
 from nstd.engine.pixels import Picture, preprocess
-from nstd.engine.transfer import MARGIN_PX
-from nstd.images.resize import MIN_SIDE_PX
+from nstd.images.resize import MIN_SIDE_PX, size_of
 from nstd.preset import TransferSettings
 from nstd.pyramid import Quality
 
@@ -37,7 +37,6 @@ class Trial:
 
     Args:
         descent: for the layers and the optimiser of `settings`.
-        evaluation: the descent's own, compiled by itself.
         settings: of the transfer.
         size_px: side of the picture.
     """
@@ -45,29 +44,40 @@ class Trial:
     def __init__(
         self,
         descent: Descent,
-        evaluation: Callable[..., tuple[Terms, tf.Tensor]],
         settings: TransferSettings,
         size_px: int,
     ) -> None:
-        image, style = (preprocess(_noise(side)) for side in (size_px, _STYLE_PX))
-        objective = descent.objective
-        photo = objective.photo(image)
-        self._targets = Targets(photo.content, objective.style_targets([objective.style_statistics(style)], [1.0]))
-        self._weights = objective.weights(settings, photo, self._targets.style)
+        photo, style = (_noise(side) for side in (size_px, _STYLE_PX))
+        image = preprocess(photo)
+        self._aims = aims_without_margin(descent.objective, settings, photo, style)
         self._image = image
         self._descent = descent
-        self._evaluation = evaluation
         self._canvas = descent.start(image, 1)
 
     def step(self) -> None:
         """Take one step of the optimiser, to its end."""
-        self._canvas, terms = self._descent.step(self._canvas, self._targets, self._weights)
-        _wait_for(terms.total, self._canvas.image)
+        self._canvas, losses = self._descent.step(self._canvas, self._aims)
+        _wait_for(losses, self._canvas.image)
 
     def evaluate(self) -> None:
         """Compute loss and gradient, to the end."""
-        terms, gradient = self._evaluation(self._image, self._targets, self._weights)
-        _wait_for(terms.total, gradient)
+        _wait_for(*self._descent.evaluate(self._image, self._aims))
+
+
+def aims_without_margin(objective: Objective, settings: TransferSettings, photo: Picture, style: Picture) -> Aims:
+    """Aim at a photo and one style image, whole and as large as they are.
+
+    Args:
+        objective: of the settings' terms.
+        settings: weigh them.
+        photo: `[H, W, 3]` float32, RGB, 0..255.
+        style: likewise.
+    """
+    (image, guides), (painting, style_guides) = (
+        (preprocess(picture), objective.guides(guide_with_margin(*size_of(picture), 0))) for picture in (photo, style)
+    )
+    terms = objective.aims(image, guides, objective.style(painting, style_guides))
+    return Aims(guides, terms, objective.weights(settings, objective.yardsticks(image, guides, terms)))
 
 
 class Product:
@@ -120,7 +130,6 @@ class Machine:
         self.flop_per_pixel = flop_per_pixel(weights, transfer)
         self._transfer = transfer
         self._descent = Engine(settings.network, weights, self.device.precision).descent(transfer)
-        self._evaluation = compiled(self._descent.objective.evaluate, self._descent.objective.signature)
         self.product = Product(self.device.precision)
         trial = self.trial(MIN_SIDE_PX)
         trial.step()
@@ -128,7 +137,7 @@ class Machine:
 
     def trial(self, size_px: int) -> Trial:
         """Prepare what is timed at one size."""
-        return Trial(self._descent, self._evaluation, self._transfer, size_px)
+        return Trial(self._descent, self._transfer, size_px)
 
     @staticmethod
     @contextmanager
@@ -166,7 +175,7 @@ def flop_per_pixel(kernels: Mapping[str, LayerArrays], settings: TransferSetting
     """Count the floating-point operations of an evaluation, by the image's pixels: convolutions and Gram matrices.
 
     A convolution is done there and back. A Gram matrix counts as three products: itself and the gradients by its two
-    factors, although `gram_matrix` makes do with one for both.
+    factors, although `second_moment` makes do with one for both.
 
     Args:
         kernels: `(kernel [3, 3, in, out], bias [out])` of every convolution, by layer name.
@@ -181,8 +190,7 @@ def flop_per_pixel(kernels: Mapping[str, LayerArrays], settings: TransferSetting
 
 def _positions(layer: str) -> float:
     """Return how many positions a layer has for each pixel: every block has half the height and width of the last."""
-    block = int(layer.removeprefix("block").partition("_")[0])
-    return 4.0 / 4.0**block
+    return 4.0 / 4.0 ** block_of(layer)
 
 
 def _noise(side: int) -> Picture:

@@ -1,30 +1,27 @@
 """Neural style transfer from coarse to fine: the loop that paints."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-import numpy as np
-
-from nstd.engine.balance import TermWeights
+from nstd.engine.beginning import first_picture, refined
 from nstd.engine.descent import Canvas, Descent
-from nstd.engine.objective import Targets
+from nstd.engine.margin import guide_with_margin, margin_px, with_margin, without_margin
+from nstd.engine.objective import Aims
 from nstd.engine.pixels import Picture, deprocess, preprocess
 from nstd.engine.state import Progress, State
 from nstd.engine.stopping import Stopping
-from nstd.engine.styles import StatisticsCache, Style
+from nstd.engine.styles import StatisticsCache, Style, measured_styles
 from nstd.errors import EngineError
-from nstd.images.resize import MIN_SIDE_PX, fitted_size, resize_image, same_pixels_size, size_of
+from nstd.images.resize import enlarge_image, fitted_size, resize_image, size_of
 from nstd.job import LevelLog, Losses, LossSummary, StopReason
-from nstd.preset import Init, Padding, TransferSettings
+from nstd.preset import Init, TransferSettings
 
-MARGIN_PX: Final = 16
-"""The network pads with zeros, which it sees as a grey edge, and the optimiser paints that as a frame.
+if TYPE_CHECKING:
+    from nstd.engine.balance import Weights
 
-So, with `padding: mirror`, every level is painted with its border mirrored outwards by this much, and the margin is
-cut off.
-"""
+_ENLARGED: Final = 0.8
+"""A style image with fewer than so many of the pixels that it is measured at lacks the finest strokes."""
 
 
 class Step(NamedTuple):
@@ -51,7 +48,7 @@ class Transfer:
     Iterate over `steps()`; whoever stops iterating stops the painting. The attributes hold what was done so far.
 
     Args:
-        descent: built for the layers and the optimiser of `settings`.
+        descent: built for the terms and the optimiser of `settings`.
         content: `[H, W, 3]` float32, RGB, 0..255; the result has its size.
         styles: style images of any size.
         settings: how to paint.
@@ -62,6 +59,7 @@ class Transfer:
 
     Attributes:
         levels: what happened on each finished level.
+        notes: what a person should know of the picture, in words.
         style_seconds: time spent on the style images and their statistics.
 
     Reference:
@@ -86,17 +84,21 @@ class Transfer:
         self._settings = settings
         self._cache = cache or StatisticsCache()
         self._clock = clock
-        self._margin = MARGIN_PX if settings.padding is Padding.MIRROR else 0
+        self._margin = margin_px(settings.padding)
         self._canvas: Canvas | None = None
-        self._weights: TermWeights | None = None
+        self._weights: Weights | None = None
         progress = Progress()
         if start:
             progress, self._canvas, self._weights = start
         self.levels = list(progress.levels)
+        self.notes = list(progress.notes)
         self._history = list(progress.history)
+        self._restarts = progress.restarts
         self.style_seconds = progress.style_seconds
         self._began, self._level_began = clock() - progress.seconds, clock() - progress.level_seconds
         self._stopping = Stopping(settings, clock, progress.seconds)
+        if not start:
+            self._note_small_styles()
 
     @property
     def best(self) -> Picture:
@@ -105,7 +107,7 @@ class Transfer:
         Raises:
             EngineError: no step was done yet.
         """
-        return _without_margin(deprocess(self._painted().best), self._margin)
+        return without_margin(deprocess(self._painted().best), self._margin)
 
     @property
     def loss(self) -> LossSummary:
@@ -125,17 +127,19 @@ class Transfer:
         progress = Progress(
             levels=tuple(self.levels),
             history=tuple(self._history),
+            notes=tuple(self.notes),
+            restarts=self._restarts,
             level_seconds=now - self._level_began,
             style_seconds=self.style_seconds,
             seconds=now - self._began,
         )
-        return State(progress, self._painted(), cast("TermWeights", self._weights))
+        return State(progress, self._painted(), cast("Weights", self._weights))
 
     def steps(self) -> Iterator[Step]:
         """Paint; yield after every evaluation. After the last one of a level, `levels` has that level.
 
         Raises:
-            EngineError: the loss is not finite.
+            EngineError: the loss is not finite, or grew beyond all measure, and did so again from the best picture.
         """
         schedule = self._settings.schedule(max(size_of(self._content)))
         total = sum(iterations + 1 for _, iterations in schedule)
@@ -157,19 +161,38 @@ class Transfer:
             canvas = self._painted()
         else:
             self._level_began = self._clock()
-            start = _with_margin(self._start(content, before), self._margin)
+            start = with_margin(self._start(content, before), self._margin)
             canvas = self._descent.start(preprocess(start), iterations)
-        targets, self._weights = self._aims(_with_margin(content, self._margin))
+        aims = self._aims(content)
+        self._weights = aims.weights
+        self._stopping.begin(losses.total for losses in self._history)
         reason = None
         while reason is None:
-            canvas, terms = self._descent.step(canvas, targets, self._weights)
-            losses = _finite(self._objective.losses(len(self._history), terms))
+            canvas, values = self._descent.step(canvas, aims)
+            losses = self._objective.losses(len(self._history), values)
+            if self._stopping.has_diverged(losses.total):
+                canvas = self._restarted(canvas, losses, iterations)
+                continue
             self._canvas = canvas
             self._history.append(losses)
-            reason = self._stopping.reason(self._history, iterations, due)
+            reason = self._stopping.reason(losses.total, iterations, due)
             if reason:
                 self._conclude(content, reason)
             yield losses
+
+    def _restarted(self, canvas: Canvas, losses: Losses, iterations: int) -> Canvas:
+        """Go on from the best picture with an optimiser that remembers nothing; once in a painting.
+
+        Raises:
+            EngineError: there is no such picture, or it was done before.
+        """
+        what = f"the loss became {losses.total:.4g} at step {losses.step} of level {len(self.levels) + 1}"
+        if not self._history or self._restarts:
+            msg = f"{what}: the weights of its terms are too far apart"
+            raise EngineError(msg)
+        self._restarts += 1
+        self.notes.append(f"{what}; the painting went on from its best picture, with a fresh optimiser")
+        return self._descent.restart(canvas, max(1, iterations - losses.step))
 
     def _conclude(self, content: Picture, reason: StopReason) -> None:
         width, height = size_of(content)
@@ -189,78 +212,45 @@ class Transfer:
             raise EngineError("there is no picture before the first step")
         return self._canvas
 
-    def _aims(self, content: Picture) -> tuple[Targets, TermWeights]:
+    def _aims(self, content: Picture) -> Aims:
         """Return what a level aims at; the photo's own losses, which weigh the terms, are those of the first level."""
+        width, height = size_of(content)
         started = self._clock()
-        style = self._style_targets(content.shape[0] * content.shape[1])
+        pixels = self._style_pixels(content)
+        style = measured_styles(self._objective, self._styles, pixels, self._margin, self._cache)
         self.style_seconds += self._clock() - started
-        image = preprocess(content)
-        if self.levels and self._weights is not None:
-            return Targets(self._objective.content_targets(image), style), self._weights
-        photo = self._objective.photo(image)
-        return Targets(photo.content, style), self._objective.weights(self._settings, photo, style)
+        image = preprocess(with_margin(content, self._margin))
+        guides = self._objective.guides(guide_with_margin(width, height, self._margin))
+        terms = self._objective.aims(image, guides, style)
+        weights = self._weights
+        if weights is None:
+            yardsticks = self._objective.yardsticks(image, guides, terms)
+            weights = self._objective.weights(self._settings, yardsticks)
+        return Aims(guides, terms, weights)
 
-    def _style_targets(self, pixels: int) -> list[Any]:
-        """Average the style images' statistics, each taken at the generated image's number of pixels, or in scale."""
-        shares = np.array([style.share for style in self._styles])
-        pixels = max(MIN_SIDE_PX**2, round(pixels * self._settings.style_scale**2))
-        statistics = [self._statistics(style, pixels) for style in self._styles]
-        return self._objective.style_targets(statistics, shares / shares.sum())
+    def _note_small_styles(self) -> None:
+        pixels = self._style_pixels(self._content)
+        for style in self._styles:
+            (width, height), (wide, high) = style.size, style.size_for(pixels)
+            if width * height < _ENLARGED * wide * high:
+                self.notes.append(
+                    f"the style image {style.name} has {width} x {height} px and is enlarged to {wide} x {high}: "
+                    "it has no strokes that fine"
+                )
 
-    def _statistics(self, style: Style, pixels: int) -> list[Any]:
-        def measure() -> list[Any]:
-            image = style.read()
-            resized = resize_image(image, *same_pixels_size(*size_of(image), pixels))
-            return list(self._objective.style_statistics(preprocess(resized)))
-
-        return self._cache.get((style.identity, pixels, self._objective.style_structure), measure)
+    def _style_pixels(self, content: Picture) -> int:
+        width, height = size_of(content)
+        return round(width * height * self._settings.style_scale**2)
 
     def _start(self, content: Picture, before: Picture | None) -> Picture:
-        """Return what a level starts from."""
-        if before is not None:
-            return self._refined(content, before)
-        match self._settings.init:
-            case Init.CONTENT:
-                return content
-            case Init.STYLE:
-                return _covering(self._styles[0].read(), *size_of(content))
-            case Init.NOISE:
-                noise = np.random.default_rng(self._settings.seed).normal(127.5, 32, content.shape)
-                return noise.clip(0, 255).astype(np.float32)
-
-    def _refined(self, content: Picture, before: Picture) -> Picture:
-        """Enlarge the best picture of the level before; where painting began with the photo, with its finest detail."""
-        size = size_of(content)
-        enlarged = resize_image(self.best, *size)
-        if self._settings.init is not Init.CONTENT:
-            return enlarged
-        return (enlarged + content - resize_image(before, *size)).clip(0, 255)
-
-
-def _finite(losses: Losses) -> Losses:
-    if not math.isfinite(losses.total):
-        msg = f"the loss became {losses.total} at step {losses.step}: the weights of its terms are too far apart"
-        raise EngineError(msg)
-    return losses
+        """Return what a level starts from; its finest detail is the photo's only where the painting began with it."""
+        if before is None:
+            return first_picture(self._settings.init, self._settings.seed, content, self._styles[0])
+        if self._settings.init is Init.CONTENT:
+            return refined(self.best, content, before)
+        return enlarge_image(self.best, *size_of(content))
 
 
 def _scaled(image: Picture, fraction: float) -> Picture:
     width, height = size_of(image)
     return resize_image(image, *fitted_size(width, height, round(max(width, height) * fraction)))
-
-
-def _with_margin(image: Picture, margin: int) -> Picture:
-    return np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric")
-
-
-def _without_margin(image: Picture, margin: int) -> Picture:
-    height, width, _ = image.shape
-    return np.ascontiguousarray(image[margin : height - margin, margin : width - margin])
-
-
-def _covering(image: Picture, width: int, height: int) -> Picture:
-    """Scale `image` until it covers the size, and cut out the middle."""
-    scale = max(width / image.shape[1], height / image.shape[0])
-    covering = resize_image(image, *(math.ceil(side * scale) for side in size_of(image)))
-    top, left = (covering.shape[0] - height) // 2, (covering.shape[1] - width) // 2
-    return np.ascontiguousarray(covering[top : top + height, left : left + width])

@@ -166,6 +166,13 @@ class Hindered(Record):
     reason: str
 
 
+class Noted(Record):
+    """Something that a person should know of the picture; it is in the result log, too."""
+
+    type: Literal["noted"] = "noted"
+    note: str
+
+
 class Done(Record):
     """The picture is committed."""
 
@@ -205,7 +212,18 @@ class Failed(Record):
 
 Command = Request | Stop
 Event = (
-    Waiting | Ready | Fallen | Stepped | Resumed | StartedOver | Checkpointed | Hindered | Done | Interrupted | Failed
+    Waiting
+    | Ready
+    | Fallen
+    | Stepped
+    | Resumed
+    | StartedOver
+    | Checkpointed
+    | Hindered
+    | Noted
+    | Done
+    | Interrupted
+    | Failed
 )
 
 COMMANDS: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="type")])

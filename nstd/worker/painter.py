@@ -4,6 +4,7 @@ import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import tensorflow as tf
@@ -17,7 +18,7 @@ from nstd.engine.state import Progress
 from nstd.engine.styles import Style
 from nstd.engine.transfer import Transfer
 from nstd.errors import CheckpointError, InputError, StyleError
-from nstd.images.decode import decode_fitted, decode_image, probe_image
+from nstd.images.decode import decode_fitted, decode_scaled, probe_image
 from nstd.images.encode import check_picture, encode_image
 from nstd.images.resize import size_of
 from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
@@ -30,6 +31,7 @@ from nstd.worker.messages import (
     Done,
     Event,
     Interrupted,
+    Noted,
     Request,
     Resumed,
     Source,
@@ -101,7 +103,10 @@ class Painter:
             yield word
         recalled = word if isinstance(word, Resumed) else Resumed(number=0, seconds=0)
         with Keeper(request.interim, beginning, written=recalled.number, files=self._files) as keeper:
+            told = len(transfer.notes) if isinstance(word, Resumed) else 0
             for step in transfer.steps():
+                yield from (Noted(note=note) for note in transfer.notes[told:])
+                told = len(transfer.notes)
                 yield Stepped(**step._asdict(), device_memory_bytes=memory_bytes())
                 if is_stopped():
                     yield from keeper.stop(transfer)
@@ -123,6 +128,7 @@ class Painter:
             levels=tuple(transfer.levels),
             loss=transfer.loss,
             stop_reason=transfer.levels[-1].stop_reason,
+            notes=tuple(transfer.notes),
             seconds=Phases(
                 queued=0,
                 decode=beginning.decode_seconds,
@@ -167,23 +173,17 @@ class Painter:
         return transfer(state), beginning, Resumed(number=progress.evaluations, seconds=progress.seconds)
 
     def _style(self, source: StyleSource) -> Style:
-        # Each level asks for it, if its statistics are new.
-        return Style(source.sha256, source.weight, functools.cache(lambda: self._decode_style(source)))
+        def read(width: int, height: int) -> Picture:
+            with _blaming_style():
+                return decode_scaled(self._files.image(source.path), self._limits, (width, height), name=source.name)
 
-    def _decode_style(self, source: StyleSource) -> Picture:
-        try:
-            image = decode_image(self._files.image(source.path), self._limits, name=source.name)
-        except InputError as error:
-            msg = f"style image {error}"
-            raise StyleError(msg) from error
-        self._style_sizes[source.sha256] = size_of(image)
-        return image
+        return Style(source.sha256, source.weight, source.name, self._style_size(source), read)
 
     def _style_size(self, source: StyleSource) -> tuple[int, int]:
-        """Return what the decoder has noted; nothing was decoded if the checkpoint was of the last step."""
         if source.sha256 not in self._style_sizes:
-            image = self._files.image(source.path)
-            self._style_sizes[source.sha256] = probe_image(image, self._limits, name=source.name)
+            with _blaming_style():
+                size = probe_image(self._files.image(source.path), self._limits, name=source.name)
+            self._style_sizes[source.sha256] = size
         return self._style_sizes[source.sha256]
 
     def _commit(self, picture: Picture, request: Request) -> ImageFacts:
@@ -200,6 +200,15 @@ class Painter:
             width_px=width,
             height_px=height,
         )
+
+
+@contextmanager
+def _blaming_style() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        msg = f"style image {error}"
+        raise StyleError(msg) from error
 
 
 def _facts(source: Source, size: tuple[int, int]) -> dict[str, str | int]:

@@ -1,28 +1,79 @@
-"""The terms of the loss beside the style's, on the network's own scale (BGR, mean-subtracted, 0..255)."""
+"""Content: the features of the photo, where they are."""
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 import tensorflow as tf
 
-CONTENT_SCALE: Final = 0.3
+from nstd.engine.features import Features
+from nstd.engine.terms.sums import Sums, first_moment, mean_of, squares
+from nstd.engine.terms.term import Role, Term
+from nstd.preset import TransferSettings
+
+SCALE: Final = 0.3
 """Brings the content of a typical pair to the order of its style, so that weights around 1 are the useful ones."""
 
 
-def content_loss(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Compare one layer's features `[1, H, W, C]` with the content image's; a float32 scalar.
+@dataclass(frozen=True)
+class Content(Term):
+    """Compare features with the photo's, position by position.
+
+    Args:
+        layers: names of the content layers.
 
     Reference:
-        Gatys et al. 2016, eq. 1. Differs: the mean of squares instead of half their sum, times `CONTENT_SCALE`.
+        Gatys et al. 2016, eq. 1. Differs: the mean of squares instead of half their sum, times `SCALE`.
     """
-    return CONTENT_SCALE * tf.reduce_mean(tf.square(tf.cast(features, tf.float32) - target))
+
+    layers: tuple[str, ...]
+
+    name: ClassVar[str] = "content"
+    role: ClassVar[Role] = Role.CONTENT
+
+    @property
+    def photo_layers(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.layers
+
+    def weight(self, settings: TransferSettings) -> float:
+        """Return the content's weight."""
+        return settings.content_weight
+
+    def row_weights(self, settings: TransferSettings) -> Sequence[float]:
+        """Return the weights of the content's layers."""
+        return [settings.content_layers[layer] for layer in self.layers]
+
+    def aim(self, photo: Features, style: Any) -> list[tf.Tensor]:  # noqa: ANN401, ARG002  it is the photo's alone
+        """Return the photo's features, `[1, h, w, C]` float32 a layer."""
+        return [tf.cast(photo.layers[layer], tf.float32) for layer in self.layers]
+
+    def aim_spec(self, channels: Mapping[str, int]) -> list[tf.TensorSpec]:
+        """Return those of features of any size."""
+        return [tf.TensorSpec([1, None, None, channels[layer]]) for layer in self.layers]
+
+    def sums(self, features: Features, aim: list[tf.Tensor]) -> list[Sums]:
+        """Add up squared differences."""
+        return [
+            squares(tf.cast(features.layers[layer], tf.float32) - target, features.guides[layer])
+            for layer, target in zip(self.layers, aim, strict=True)
+        ]
+
+    def losses(self, sums: list[Sums], aim: list[tf.Tensor]) -> tf.Tensor:  # noqa: ARG002  the sums hold all
+        """Return the mean squares."""
+        return SCALE * tf.stack([mean_of(one) for one in sums])
+
+    def yardstick(self, photo: Features, aim: list[tf.Tensor]) -> tf.Tensor:
+        """Return the losses of a picture that has the photo's mean features everywhere."""
+        spreads = [_spread(target, photo.guides[layer]) for layer, target in zip(self.layers, aim, strict=True)]
+        return self.losses(spreads, aim)
 
 
-def total_variation_loss(image: tf.Tensor) -> tf.Tensor:
-    """Punish differences between neighbours in `[1, H, W, 3]`: the mean square across and down; a scalar.
+def term(settings: TransferSettings) -> Content:
+    """Make the term for the content layers of the settings."""
+    return Content(tuple(sorted(settings.content_layers)))
 
-    Reference:
-        Mahendran and Vedaldi 2015, eq. 4 with beta = 2. Differs: means instead of sums.
-    """
-    across = image[:, :, 1:] - image[:, :, :-1]
-    down = image[:, 1:] - image[:, :-1]
-    return tf.reduce_mean(tf.square(across)) + tf.reduce_mean(tf.square(down))
+
+def _spread(features: tf.Tensor, guide: tf.Tensor) -> Sums:
+    mean = mean_of(Sums(tf.reduce_sum(guide), first_moment(features, guide)))
+    return squares(features - mean, guide)

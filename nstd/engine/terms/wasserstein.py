@@ -1,22 +1,18 @@
-"""Style statistics: what is compared of a layer's features regardless of where in the picture they are.
-
-Each kind measures raw statistics, which may be averaged over style images, makes a target of them, and compares the
-generated image's raw statistics with the target. All are float32, on the network's own scale (BGR, mean-subtracted,
-0..255).
-"""
+"""Style by mean and covariance: the distance of two Gaussians."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Final, NamedTuple
 
 import tensorflow as tf
 
-from nstd.preset import StyleStatistics
+from nstd.engine.products import product
+from nstd.engine.terms.layerwise import LayerwiseStyle
+from nstd.engine.terms.sums import Sums, first_moment, second_moment
+from nstd.preset import TransferSettings
 
-GRAM_SCALE: Final = 10.0
-"""Brings the style of a typical pair to the order of its content, so that weights around 1 are the useful ones."""
-
-WASSERSTEIN_SCALE: Final = 1.0
+SCALE: Final = 1.0
 """Leaves as much of the photo as Gram matrices do with the same weights.
 
 Before the first step Gram matrices weigh some 20 times as much, but their loss is of the fourth power of the features
@@ -39,9 +35,9 @@ _LARGEST_FACTOR: Final = 1.7
 
 
 class Moments(NamedTuple):
-    """Raw statistics of a layer's features over all positions: `mean` is `[C]`, `second` is E[f f^T], `[C, C]`."""
+    """Means of a layer's features over all positions: `first` is E[f], `[C]`, and `second` is E[f f^T], `[C, C]`."""
 
-    mean: tf.Tensor
+    first: tf.Tensor
     second: tf.Tensor
 
 
@@ -59,73 +55,42 @@ class Gaussian(NamedTuple):
     root: tf.Tensor
 
 
-class Kind(NamedTuple):
-    """One kind of style statistics.
+@dataclass(frozen=True)
+class Wasserstein(LayerwiseStyle):
+    """Compare features with the style's as if both were normally distributed."""
 
-    Attributes:
-        measure: maps features `[1, H, W, C]` to raw statistics: tensors that may be averaged over pictures.
-        target: maps raw statistics to what `loss` compares with.
-        loss: maps the generated image's raw statistics and a target to a float32 scalar.
-        target_spec: maps a number of channels to the specs of a target's tensors.
-    """
+    name: ClassVar[str] = "wasserstein"
+    photo_share: ClassVar[float] = 0.2
 
-    measure: Callable[[tf.Tensor], Any]
-    target: Callable[[Any], Any]
-    loss: Callable[[Any, Any], tf.Tensor]
-    target_spec: Callable[[int], Any]
+    def measure(self, features: tf.Tensor, guide: tf.Tensor) -> Sums:
+        """Add up features and their products."""
+        return Sums(tf.reduce_sum(guide), Moments(first_moment(features, guide), second_moment(features, guide)))
 
+    def target(self, mean: Moments) -> Gaussian:
+        """Make a Gaussian of the style's moments, of one picture or averaged over several."""
+        ridge = _RIDGE * tf.reduce_mean(tf.linalg.diag_part(_covariance(mean, 0.0))) + _LEAST_RIDGE
+        root, _ = square_roots(_covariance(mean, ridge))
+        return Gaussian(mean.first, ridge, root)
 
-def gram_matrix(features: tf.Tensor) -> tf.Tensor:
-    """Correlate channels: `[1, H, W, C]` -> `[C, C]` float32, divided by H * W.
+    def target_spec(self, channels: int) -> Gaussian:
+        """Return those of a Gaussian."""
+        return Gaussian(tf.TensorSpec([channels]), tf.TensorSpec([]), tf.TensorSpec([channels, channels]))
 
-    Reference:
-        Gatys et al. 2016, eq. 3. Differs: divided by the number of positions, so that the scale does not depend on
-        the picture's size.
-    """
-    positions = tf.cast(tf.reshape(features, [-1, features.shape[-1]]), tf.float32)
-    count = tf.cast(tf.shape(positions)[0], tf.float32)
-    # Both factors are the same, so one of them can carry the gradient of both: one product instead of two and their
-    # sum. The mirrored term is zero and brings the other's share. (A custom gradient would be kept by TensorFlow for
-    # good, with the whole graph it is used in.)
-    gram = tf.matmul(tf.stop_gradient(positions), positions, transpose_a=True) / count
-    mirrored = tf.transpose(gram)
-    return gram + (mirrored - tf.stop_gradient(mirrored))
+    def distance(self, mean: Moments, target: Gaussian) -> tf.Tensor:
+        """Compare the moments with a Gaussian; a float32 scalar.
 
-
-def gram_loss(gram: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Compare one layer's Gram matrix `[C, C]` with the style's; a float32 scalar.
-
-    Reference:
-        Gatys et al. 2016, eq. 4. Differs: the mean over C * C entries, divided by C * C, times `GRAM_SCALE`; the
-        Gram matrices are already free of the number of positions.
-    """
-    channels = gram.shape[-1]
-    return GRAM_SCALE / channels**2 * tf.reduce_mean(tf.square(gram - target))
+        Reference:
+            Dowson and Landau 1982, the squared Wasserstein-2 distance of two Gaussians; as a style loss in Katherine
+            Crowson's style-transfer-pytorch. Differs: divided by C, times `SCALE`; both covariances have a ridge.
+        """
+        apart = tf.reduce_sum(tf.square(mean.first - target.mean))
+        apart += transport_cost(_covariance(mean, target.ridge), target.root)
+        return SCALE / mean.first.shape[-1] * apart
 
 
-def moments(features: tf.Tensor) -> Moments:
-    """Average features `[1, H, W, C]` and their products over all positions."""
-    return Moments(tf.reduce_mean(tf.cast(features, tf.float32), [0, 1, 2]), gram_matrix(features))
-
-
-def gaussian(style: Moments) -> Gaussian:
-    """Make a target of the style's moments, of one picture or averaged over several."""
-    ridge = _RIDGE * tf.reduce_mean(tf.linalg.diag_part(_covariance(style, 0.0))) + _LEAST_RIDGE
-    root, _ = square_roots(_covariance(style, ridge))
-    return Gaussian(style.mean, ridge, root)
-
-
-def wasserstein_loss(generated: Moments, target: Gaussian) -> tf.Tensor:
-    """Compare one layer's features with the style's as if both were normally distributed; a float32 scalar.
-
-    Reference:
-        Dowson and Landau 1982, the squared Wasserstein-2 distance of two Gaussians; as a style loss in Katherine
-        Crowson's style-transfer-pytorch. Differs: divided by C, times `WASSERSTEIN_SCALE`; both covariances have a
-        ridge.
-    """
-    apart = tf.reduce_sum(tf.square(generated.mean - target.mean))
-    apart += transport_cost(_covariance(generated, target.ridge), target.root)
-    return WASSERSTEIN_SCALE / generated.mean.shape[-1] * apart
+def term(settings: TransferSettings) -> Wasserstein:
+    """Make the term for the style layers of the settings."""
+    return Wasserstein(tuple(sorted(settings.style_layers)))
 
 
 def transport_cost(covariance: tf.Tensor, root: tf.Tensor) -> tf.Tensor:
@@ -135,11 +100,11 @@ def transport_cost(covariance: tf.Tensor, root: tf.Tensor) -> tf.Tensor:
     tr(D B D), which is free of cancellation, and the derivative by B is D. No gradient goes into `root`.
     """
     fixed = tf.stop_gradient(covariance)
-    _, inverse = square_roots(root @ fixed @ root)
-    away = tf.stop_gradient(tf.eye(root.shape[-1]) - root @ inverse @ root)
+    _, inverse = square_roots(product(product(root, fixed), root))
+    away = tf.stop_gradient(tf.eye(root.shape[-1]) - product(product(root, inverse), root))
     slope = tf.reduce_sum(away * covariance)
     # The slope is linear in the covariance and brings the gradient; taken from itself it leaves the value alone.
-    return tf.reduce_sum(away * (fixed @ away)) + (slope - tf.stop_gradient(slope))
+    return tf.reduce_sum(away * product(fixed, away)) + (slope - tf.stop_gradient(slope))
 
 
 def square_roots(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -157,15 +122,15 @@ def square_roots(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     first, *others = _step_factors()
     root = matrix / norm
     inverse = _step(root, first)
-    root @= inverse
+    root = product(root, inverse)
     for factor in others:
-        step = _step(inverse @ root, factor)
-        root, inverse = root @ step, step @ inverse
+        step = _step(product(inverse, root), factor)
+        root, inverse = product(root, step), product(step, inverse)
     return root * tf.sqrt(norm), inverse * tf.math.rsqrt(norm)
 
 
-def _step(product: tf.Tensor, factor: float) -> tf.Tensor:
-    return factor / 2 * (3 * tf.eye(product.shape[-1]) - factor**2 * product)
+def _step(matrix: tf.Tensor, factor: float) -> tf.Tensor:
+    return factor / 2 * (3 * tf.eye(matrix.shape[-1]) - factor**2 * matrix)
 
 
 def _step_factors() -> Iterator[float]:
@@ -178,20 +143,6 @@ def _step_factors() -> Iterator[float]:
         yield factor
 
 
-def _covariance(raw: Moments, ridge: tf.Tensor) -> tf.Tensor:
-    centred = raw.second - raw.mean[:, tf.newaxis] * raw.mean
-    return centred + ridge * tf.eye(raw.mean.shape[-1])
-
-
-def _gram_spec(channels: int) -> tf.TensorSpec:
-    return tf.TensorSpec([channels, channels])
-
-
-def _gaussian_spec(channels: int) -> Gaussian:
-    return Gaussian(tf.TensorSpec([channels]), tf.TensorSpec([]), tf.TensorSpec([channels, channels]))
-
-
-KINDS: Final = {
-    StyleStatistics.GRAM: Kind(gram_matrix, tf.identity, gram_loss, _gram_spec),
-    StyleStatistics.WASSERSTEIN: Kind(moments, gaussian, wasserstein_loss, _gaussian_spec),
-}
+def _covariance(mean: Moments, ridge: tf.Tensor) -> tf.Tensor:
+    centred = mean.second - mean.first[:, tf.newaxis] * mean.first
+    return centred + ridge * tf.eye(mean.first.shape[-1])

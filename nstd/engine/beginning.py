@@ -1,0 +1,76 @@
+"""What a level starts from."""
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nstd.engine.pixels import Picture
+from nstd.engine.styles import Style
+from nstd.images.resize import enlarge_image, size_of
+from nstd.preset import Init
+
+_LUMA: Final[NDArray[np.float32]] = np.array([0.299, 0.587, 0.114], np.float32)
+_GRAINS: Final = 2.5
+"""Detail of up to so many standard deviations of the grain is left out."""
+_DEVIATION: Final = 1.4826
+"""The standard deviation of a normal distribution, by the median of its absolute values."""
+
+
+def first_picture(init: Init, seed: int, content: Picture, style: Style) -> Picture:
+    """Return what the coarsest level starts from.
+
+    Args:
+        init: what is asked for.
+        seed: of the noise.
+        content: the photo at the level's size, `[H, W, 3]`.
+        style: the first style image.
+    """
+    match init:
+        case Init.CONTENT:
+            return content
+        case Init.STYLE:
+            return _covering(style, *size_of(content))
+        case Init.NOISE:
+            noise = np.random.default_rng(seed).normal(127.5, 32, content.shape)
+            return noise.clip(0, 255).astype(np.float32)
+
+
+def refined(painted: Picture, content: Picture, before: Picture) -> Picture:
+    """Enlarge the picture of the level before, and add the photo's finest detail, as far as it is more than grain.
+
+    Args:
+        painted: the best picture of the level before.
+        content: the photo at this level's size.
+        before: the photo at the size of the level before.
+    """
+    size = size_of(content)
+    octave = cored(content - enlarge_image(before, *size))
+    return (enlarge_image(painted, *size) + octave).clip(0, 255)
+
+
+def cored(detail: Picture) -> Picture:
+    """Take out of a band of detail, `[H, W, 3]` around 0, what is no larger than its grain.
+
+    The optimiser does not remove grain once it is there, and a painting has none. Each pixel is shrunk by its lightness
+    with the nonnegative garrote, so that edges keep their height. Most pixels of a photo are far from any edge, so that
+    their median is a measure of its grain.
+
+    Reference:
+        Gao 1998, "Wavelet shrinkage denoising using the non-negative garrote", eq. 2.1; the deviation as in Donoho and
+        Johnstone 1994. Differs: all channels are shrunk by the lightness' factor.
+    """
+    lightness = np.abs(detail @ _LUMA)
+    threshold = _GRAINS * _DEVIATION * np.median(lightness)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kept = np.where(lightness > threshold, 1 - (threshold / lightness) ** 2, 0)
+    return detail * kept[..., np.newaxis].astype(np.float32)
+
+
+def _covering(style: Style, width: int, height: int) -> Picture:
+    """Scale a style image until it covers the size, and cut out the middle."""
+    scale = max(width / style.size[0], height / style.size[1])
+    covering = style.read(*(math.ceil(side * scale) for side in style.size))
+    top, left = (covering.shape[0] - height) // 2, (covering.shape[1] - width) // 2
+    return np.ascontiguousarray(covering[top : top + height, left : left + width])

@@ -1,0 +1,36 @@
+"""What tests of the engine share: a problem to evaluate, made of a photo and a style image."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from nstd.engine.balance import Weights
+from nstd.engine.features import Guides
+from nstd.engine.margin import guide_with_margin
+from nstd.engine.objective import Aims, Objective
+from nstd.preset import TransferSettings
+
+
+class Problem(NamedTuple):
+    """What a picture is to become, weighed as any settings with the same layers say."""
+
+    guides: Guides
+    terms: dict
+    weights: Callable[[TransferSettings], Weights]
+
+    def aims(self, settings: TransferSettings) -> Aims:
+        return Aims(self.guides, self.terms, self.weights(settings))
+
+
+def guides_of(objective: Objective, image: tf.Tensor) -> Guides:
+    _, height, width, _ = image.shape
+    return objective.guides(guide_with_margin(width, height, 0))
+
+
+def problem_of(objective: Objective, photo: tf.Tensor, style: tf.Tensor) -> Problem:
+    """Take both as the network's input, whole."""
+    guides = guides_of(objective, photo)
+    terms = objective.aims(photo, guides, objective.mixed([objective.style(style, guides_of(objective, style))], [1.0]))
+    yardsticks = objective.yardsticks(photo, guides, terms)
+    return Problem(guides, terms, lambda settings: objective.weights(settings, yardsticks))
