@@ -23,6 +23,8 @@ KNOWN_OF_A_PRESET = (
 PYDANTICS_WORDS = re.compile("Input should|is not valid|valid (dictionary|tuple|string|integer)")
 LAYERS = ", ".join(layer_names(Network.VGG19))
 ADDRESS_RULE = "must be an address and a port from 1 to 65535, such as 127.0.0.1:9188 or [::1]:9188"
+DEVICE_RULE = "must be auto, cpu, gpu:N with N from 0, or GPU-... or MIG-... as nvidia-smi -L prints them"
+GPU = "GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77"
 NAME_RULE = "must be letters, digits, '-' and '_', at most 64, the first a letter or digit"
 
 
@@ -253,7 +255,7 @@ def test_wrong_setting_of_a_preset_is_told_with_its_place(setting: str, message:
         ),
         (
             "engine: {device: gpu}\npresets: {p: {styles: [a.png]}}",
-            ["1:18: engine.device: must be auto, cpu or gpu:N with N from 0 (got 'gpu')"],
+            [f"1:18: engine.device: {DEVICE_RULE} (got 'gpu')"],
         ),
         (
             "engine: {devices: [gpu:0, gpu:0]}\npresets: {p: {styles: [a.png]}}",
@@ -261,7 +263,7 @@ def test_wrong_setting_of_a_preset_is_told_with_its_place(setting: str, message:
         ),
         (
             "engine: {devices: [auto]}\npresets: {p: {styles: [a.png]}}",
-            ["1:20: engine.devices[0]: must be cpu or gpu:N: one of several cannot be found by itself (got 'auto')"],
+            ["1:20: engine.devices[0]: must be cpu or a GPU: one of several cannot be found by itself (got 'auto')"],
         ),
         (
             "engine: {devices: gpu:0}\npresets: {p: {styles: [a.png]}}",
@@ -269,7 +271,19 @@ def test_wrong_setting_of_a_preset_is_told_with_its_place(setting: str, message:
         ),
         (
             "engine: {devices: [gpu]}\npresets: {p: {styles: [a.png]}}",
-            ["1:20: engine.devices[0]: must be auto, cpu or gpu:N with N from 0 (got 'gpu')"],
+            [f"1:20: engine.devices[0]: {DEVICE_RULE} (got 'gpu')"],
+        ),
+        (
+            "engine: {device: MIG-1}\npresets: {p: {styles: [a.png]}}",
+            [f"1:18: engine.device: {DEVICE_RULE} (got 'MIG-1')"],
+        ),
+        (
+            f"engine: {{device: {GPU[:-1]}}}\npresets: {{p: {{styles: [a.png]}}}}",
+            [f"1:18: engine.device: {DEVICE_RULE} (got '{GPU[:-1]}')"],
+        ),
+        (
+            f"engine: {{workers: ray, device: {GPU}}}\npresets: {{p: {{styles: [a.png]}}}}",
+            ["1:32: engine.device: must be auto or cpu: Ray gives each worker its GPU"],
         ),
         (
             "engine: {device: cpu, devices: [gpu:1]}\npresets: {p: {styles: [a.png]}}",
@@ -617,3 +631,10 @@ def test_cluster_without_ray_names_the_extra(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == f"{config}:1:19: engine.workers: needs Ray, which comes with pip install 'nstd[cluster]'\n"
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "gpu:0", GPU, f"MIG-{GPU[4:]}", f"MIG-{GPU}/7/0"])
+def test_gpus_are_named_by_number_or_as_nvidia_smi_names_them(folder, device):
+    (folder / "config.yaml").write_text(f"engine: {{device: '{device}'}}\npresets: {{p: {{styles: [a.png]}}}}")
+    engine = load_config(folder / "config.yaml", check_image=accept_any).engine
+    assert (engine.device, engine.wants_gpu) == (device, device not in {"auto", "cpu"})

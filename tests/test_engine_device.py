@@ -7,6 +7,8 @@ from nstd.config.settings import EngineSettings, Precision
 from nstd.engine.device import claim_device, memory_bytes
 from nstd.errors import ConfigError
 
+MIG = "MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f"
+
 
 @pytest.mark.parametrize(
     ("cpuinfo", "precision", "reason"),
@@ -41,8 +43,9 @@ def test_missing_gpu_is_the_operators_fault():
 class Machine:
     """What TensorFlow would say of a machine with two GPUs, and what it was asked to do."""
 
-    def __init__(self, **details: object) -> None:
-        self.visible, self.limits, self.grows = ["a", "b"], {}, set()
+    def __init__(self, *gpus: str, **details: object) -> None:
+        self.gpus = list(gpus or ("a", "b"))
+        self.visible, self.limits, self.grows = self.gpus, {}, set()
         self.LogicalDeviceConfiguration = lambda *, memory_limit: memory_limit
         self.experimental = SimpleNamespace(
             get_device_details=lambda _gpu: details,
@@ -51,7 +54,7 @@ class Machine:
         )
 
     def list_physical_devices(self, _kind: str) -> list[str]:
-        return ["a", "b"]
+        return self.gpus
 
     def get_visible_devices(self, _kind: str) -> list[str]:
         return self.visible
@@ -94,6 +97,25 @@ def test_only_the_chosen_gpu_is_used_and_its_memory_grows():
     found = claim_device(EngineSettings(device="gpu:1", precision=Precision.FLOAT32), devices=machine)
     assert found == ("gpu:1", Precision.FLOAT32, "set in the config")
     assert (machine.visible, machine.grows, machine.limits) == (["b"], {"b"}, {})
+
+
+def test_gpu_that_is_named_by_its_uuid_is_the_only_one():
+    machine = Machine("the one that CUDA shows", compute_capability=(8, 0))
+    found = claim_device(EngineSettings(device=MIG), devices=machine)
+    assert (found.name, found.precision) == (MIG, Precision.BFLOAT16)
+    assert (machine.visible, machine.grows) == (machine.gpus, set(machine.gpus))
+
+
+def test_gpu_whose_uuid_is_unknown_is_the_operators_fault():
+    """CUDA then shows none; of several that it shows, none is known to be that one."""
+    none = Machine()
+    none.gpus = []
+    for machine in (none, Machine("a", "b")):
+        with pytest.raises(ConfigError) as told:
+            claim_device(EngineSettings(device=MIG), devices=machine)
+        assert str(told.value) == (
+            f"engine.device: got {MIG}, but TensorFlow finds no such GPU here; nvidia-smi -L lists what there is"
+        )
 
 
 def test_memory_of_the_gpu_is_bounded_in_mib():

@@ -1,6 +1,10 @@
 from pathlib import Path
 
-from nstd.worker.environment import tensorflow_environment
+import pytest
+
+from nstd.config.settings import EngineSettings, Limits
+from nstd.worker.environment import tensorflow_environment, worker_environment
+from nstd.worker.messages import Setup
 
 CACHE = Path("/var/cache/nstd")
 
@@ -34,3 +38,28 @@ def test_memory_of_a_gpu_grows_unless_the_user_says_otherwise():
 
 def test_users_log_level_is_kept():
     assert tensorflow_environment({"TF_CPP_MIN_LOG_LEVEL": "0"}, CACHE)["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+def test_what_cuda_compiles_is_kept_below_nstds_cache_unless_the_user_says_otherwise():
+    found = tensorflow_environment({}, CACHE)
+    assert found["CUDA_CACHE_PATH"] == "/var/cache/nstd/cuda"
+    assert int(found["CUDA_CACHE_MAXSIZE"]) >= 4_000_000_000
+    own = {"CUDA_CACHE_PATH": "/mnt/kernels", "CUDA_CACHE_MAXSIZE": "1"}
+    assert tensorflow_environment(own, CACHE).items() >= own.items()
+
+
+def environment_for(device: str, **environ: str) -> dict[str, str]:
+    return worker_environment(environ, Setup(engine=EngineSettings(device=device), limits=Limits(), cache=CACHE))
+
+
+@pytest.mark.parametrize("kind", ["GPU", "MIG"])
+def test_gpu_that_is_named_by_its_uuid_is_shown_alone(kind):
+    device = f"{kind}-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77"
+    assert environment_for(device)["CUDA_VISIBLE_DEVICES"] == device
+    assert environment_for(device, CUDA_VISIBLE_DEVICES="0,1")["CUDA_VISIBLE_DEVICES"] == device
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "gpu:1"])
+def test_otherwise_an_administrators_choice_of_gpus_is_left_alone(device):
+    assert "CUDA_VISIBLE_DEVICES" not in environment_for(device, CUDA_VISIBLE_DEVICES="3,1")
+    assert environment_for(device)["CUDA_CACHE_PATH"] == "/var/cache/nstd/cuda"

@@ -226,6 +226,16 @@ def test_machine_in_trouble_is_not_the_photos_fault(warm, request_for, tmp_path)
     assert failed.message.startswith("cannot write the picture: ")
 
 
+def test_worker_sees_the_gpu_that_is_named_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    device = "MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f"
+    setup = Setup(engine=EngineSettings(device=device), limits=Limits(), cache=tmp_path)
+    worker = WorkerProcess(setup, command=("sh", "-c", "echo $CUDA_VISIBLE_DEVICES >&2"))
+    wait_for_the_end(worker)
+    assert worker.read_chatter() == [device]
+    worker.close()
+
+
 def test_missing_weights_end_the_worker_with_the_command_to_run(start, setup, request_for, tmp_path, monkeypatch):
     monkeypatch.setenv("NSTD_CACHE", str(tmp_path))
     worker = start(setup.model_copy(update={"cache": tmp_path}))

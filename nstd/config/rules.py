@@ -62,7 +62,8 @@ def _devices(document: Document) -> Iterator[Problem]:
     for index, device in enumerate(listed):
         path = ("engine", "devices", index)
         if device == "auto":
-            yield document.problem(path, "must be cpu or gpu:N: one of several cannot be found by itself (got 'auto')")
+            message = "must be cpu or a GPU: one of several cannot be found by itself (got 'auto')"
+            yield document.problem(path, message)
         elif listed.index(device) < index:
             yield document.problem(path, f"is listed twice (got {document.places[path].shown})")
     if listed and engine.get("device", "auto") != "auto":
@@ -70,7 +71,8 @@ def _devices(document: Document) -> Iterator[Problem]:
     if engine.get("workers") == Workers.RAY:
         if listed:
             yield document.problem(("engine", "devices"), "must be empty: ray.workers says how many there are")
-        if str(engine.get("device", "auto")).startswith("gpu"):
+        device = engine.get("device", "auto")
+        if isinstance(device, str) and device not in {"auto", "cpu"}:
             yield document.problem(("engine", "device"), "must be auto or cpu: Ray gives each worker its GPU")
 
 

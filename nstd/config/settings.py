@@ -86,12 +86,14 @@ class Workers(StrEnum):
     RAY = "ray"
 
 
-_DEVICE: Final = "^(auto|cpu|gpu:[0-9]{1,3})$"
+_UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# A part of a GPU is called MIG-GPU-<UUID>/<number>/<number> by drivers before 470.
+_DEVICE: Final = f"^(auto|cpu|gpu:[0-9]{{1,3}}|(GPU|MIG)-{_UUID}|MIG-GPU-{_UUID}/[0-9]+/[0-9]+)$"
 
 
 def _is_device(text: str) -> str:
     if not re.fullmatch(_DEVICE, text):
-        msg = "must be auto, cpu or gpu:N with N from 0"
+        msg = "must be auto, cpu, gpu:N with N from 0, or GPU-... or MIG-... as nvidia-smi -L prints them"
         raise ValueError(msg)
     return text
 
@@ -105,7 +107,8 @@ class EngineSettings(Record):
     Attributes:
         workers: `local`, or `ray` for a cluster, as the section `ray` says.
         network: whose features are compared.
-        device: `auto`, `cpu` or `gpu:N`.
+        device: `auto`, `cpu`, `gpu:N` in CUDA's own order, or the UUID of a GPU (`GPU-...`) or of a part of one
+            (`MIG-...`), as nvidia-smi -L prints them.
         devices: several of them, each for a worker of its own; empty for `device` alone.
         precision: arithmetic of the network's convolutions.
         gpu_memory_gib: memory of the GPU to take at most, in GiB; 0 takes what is needed.
@@ -121,7 +124,7 @@ class EngineSettings(Record):
     @property
     def wants_gpu(self) -> bool:
         """Whether a GPU of this machine is named."""
-        return any(device.startswith("gpu") for device in (self.device, *self.devices))
+        return not {self.device, *self.devices} <= {"auto", "cpu"}
 
 
 _CLUSTER: Final = r"^(auto|(ray://)?[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$"

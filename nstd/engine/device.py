@@ -1,6 +1,7 @@
 """What this machine computes on, and how precisely."""
 
 import resource
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -23,7 +24,7 @@ class Device(NamedTuple):
     """Where and how an engine computes.
 
     Attributes:
-        name: as in the config: `cpu` or `gpu:N`.
+        name: as in the config: `cpu`, `gpu:N` or a GPU's UUID.
         precision: dtype of the network's convolutions, never `auto`.
         reason: why it is this precision, for a person.
     """
@@ -39,7 +40,8 @@ def claim_device(
     """Make this process compute on the device that the settings ask for, and on no other.
 
     A GPU's memory is taken as it is needed; up to a limit only where TF_FORCE_GPU_ALLOW_GROWTH is true, as TensorFlow
-    has no other way to have both. Call it before TensorFlow has computed anything.
+    has no other way to have both. Call it before TensorFlow has computed anything. A GPU that is named by its UUID must
+    be the only one that CUDA_VISIBLE_DEVICES shows this process.
 
     Args:
         settings: what is asked for.
@@ -54,11 +56,7 @@ def claim_device(
     if name == "cpu":
         _show_only([], devices)
         return Device(name, *_chosen(settings, _best_of_cpu(cpuinfo)))
-    number = int(name.removeprefix("gpu:"))
-    if number >= len(gpus):
-        msg = f"engine.device: got {name}, but TensorFlow finds {len(gpus) or 'no'} GPU here"
-        raise ConfigError(msg)
-    gpu = gpus[number]
+    gpu = _gpu_named(name, gpus)
     _show_only([gpu], devices)
     _bound_memory(gpu, settings.gpu_memory_gib, devices)
     details = devices.experimental.get_device_details(gpu)
@@ -71,6 +69,19 @@ def memory_bytes(devices: ModuleType = tf.config) -> int:
         return int(devices.experimental.get_memory_info("GPU:0")["current"])
     pages = int(_STATM.read_text().split()[1])
     return pages * resource.getpagesize()
+
+
+def _gpu_named(name: str, gpus: Sequence[tf.config.PhysicalDevice]) -> tf.config.PhysicalDevice:
+    if name.startswith("gpu:"):
+        number = int(name.removeprefix("gpu:"))
+        if number < len(gpus):
+            return gpus[number]
+        msg = f"engine.device: got {name}, but TensorFlow finds {len(gpus) or 'no'} GPU here"
+        raise ConfigError(msg)
+    if len(gpus) != 1:
+        msg = f"engine.device: got {name}, but TensorFlow finds no such GPU here; nvidia-smi -L lists what there is"
+        raise ConfigError(msg)
+    return gpus[0]
 
 
 def _show_only(gpus: list[tf.config.PhysicalDevice], devices: ModuleType) -> None:

@@ -6,14 +6,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from nstd.worker.messages import Setup
+
 _STDERR: Final = 2
+# As much as CUDA's cache may hold. By default it holds 256 MiB, which all of TensorFlow's kernels may exceed.
+_KERNELS_BYTES: Final = (1 << 32) - 1
+_UUIDS: Final = ("GPU-", "MIG-")
+
+
+def worker_environment(environ: Mapping[str, str], setup: Setup) -> dict[str, str]:
+    """Return the variables to set for a worker: those for TensorFlow, and the GPU that it sees, if one is named.
+
+    By its number a GPU is chosen among those that CUDA_VISIBLE_DEVICES shows, see `nstd.engine.device`; by its UUID
+    CUDA itself must choose it, and for a part of one (MIG) there is no other way.
+
+    Args:
+        environ: the environment so far.
+        setup: the worker's.
+    """
+    variables = tensorflow_environment(environ, setup.cache)
+    if setup.engine.device.startswith(_UUIDS):
+        variables["CUDA_VISIBLE_DEVICES"] = setup.engine.device
+    return variables
 
 
 def tensorflow_environment(environ: Mapping[str, str], cache: Path) -> dict[str, str]:
     """Return the variables to set, so that a user's own Keras settings cannot change the arithmetic.
 
     Args:
-        environ: the environment so far; what the user set about log levels is kept.
+        environ: the environment so far; what the user set about log levels and CUDA's cache is kept.
         cache: a folder for what the libraries store.
     """
     return {
@@ -27,6 +48,10 @@ def tensorflow_environment(environ: Mapping[str, str], cache: Path) -> dict[str,
         "ONEDNN_PRIMITIVE_CACHE_CAPACITY": environ.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0"),
         # TensorFlow would take a bounded share of a GPU's memory at once; see `nstd.engine.device`.
         "TF_FORCE_GPU_ALLOW_GROWTH": environ.get("TF_FORCE_GPU_ALLOW_GROWTH", "true"),
+        # For a GPU that is newer than its kernels CUDA compiles them, for up to half an hour, and a service has no home
+        # to keep them in.
+        "CUDA_CACHE_PATH": environ.get("CUDA_CACHE_PATH", str(cache / "cuda")),
+        "CUDA_CACHE_MAXSIZE": environ.get("CUDA_CACHE_MAXSIZE", str(_KERNELS_BYTES)),
         "TF_CPP_MIN_LOG_LEVEL": environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "GRPC_VERBOSITY": environ.get("GRPC_VERBOSITY", "ERROR"),
     }

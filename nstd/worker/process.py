@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import IO, ClassVar, Final, cast
 
-from nstd.worker.environment import tensorflow_environment
+from nstd.worker.environment import worker_environment
 from nstd.worker.line import Line, LineReader
 from nstd.worker.messages import Setup
 
@@ -40,7 +40,7 @@ class WorkerProcess(Line):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | tensorflow_environment(os.environ, setup.cache),
+            env=os.environ | worker_environment(os.environ, setup),
             process_group=0,
         )
         super().__init__(cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout))
