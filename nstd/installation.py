@@ -32,13 +32,14 @@ _OVERRIDES: Final = _UNITS / f"{SERVICE}.d"
 _INSTALLATION: Final = _OVERRIDES / "10-installation.conf"
 _RELOAD: Final = _OVERRIDES / "20-reload.conf"
 _GPU: Final = _OVERRIDES / "20-gpu.conf"
+_GPU_DEVICES: Final = _UNITS / "nstd-gpu.service"
 _METRICS: Final = _OVERRIDES / "20-metrics.conf"
 _CLUSTER: Final = _OVERRIDES / "20-cluster.conf"
 CLUSTER_TOKEN: Final = CONFIG.parent / "ray-token"
 """As nstd-cluster.conf says."""
 _SYSUSERS: Final = Path("/etc/sysusers.d/nstd.conf")
 _TMPFILES: Final = Path("/etc/tmpfiles.d/nstd.conf")
-_OURS: Final = (_UNITS / SERVICE, _INSTALLATION, _RELOAD, _GPU, _METRICS, _CLUSTER, _SYSUSERS, _TMPFILES)
+_OURS: Final = (_UNITS / SERVICE, _INSTALLATION, _RELOAD, _GPU, _GPU_DEVICES, _METRICS, _CLUSTER, _SYSUSERS, _TMPFILES)
 _HIDDEN: Final = (Path("/home"), Path("/root"), Path("/run/user"))
 """What `ProtectHome` hides from the service."""
 _NVIDIA: Final = Path("/dev/nvidiactl")
@@ -193,6 +194,7 @@ def _files(host: Host, *, gpu: bool) -> Iterator[tuple[Path, str]]:
     if _version(host) >= _NOTIFY_RELOAD_SINCE:
         yield _RELOAD, _asset("nstd-reload.conf")
     if gpu:
+        yield _GPU_DEVICES, _asset(_GPU_DEVICES.name)
         yield _GPU, _asset("nstd-gpu.conf")
     config = _config(host)
     if config.metrics.listen if config else host.exists(_METRICS):

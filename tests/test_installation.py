@@ -335,6 +335,28 @@ def test_systemd_finds_nothing_to_complain_of(box, gpu):
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
 
 
+def test_devices_of_the_gpu_are_made_before_the_start_by_root(box):
+    """By a unit of its own, for systemd settles which devices nstd may use before anything of nstd.service runs.
+
+    It must not matter whether that works: with nvidia-persistenced, or in a container, it is not even there.
+    """
+    box.install(gpu=True)
+    override = (box.root / OVERRIDES / "20-gpu.conf").read_text().splitlines()
+    assert {"Wants=nstd-gpu.service", "After=nstd-gpu.service"} <= set(override)
+    unit = (box.root / UNITS / "nstd-gpu.service").read_text().splitlines()
+    assert {"Type=oneshot", "ExecStart=-/usr/bin/nvidia-modprobe -u -c 0"} <= set(unit)
+    assert "User=nstd" not in unit
+    assert "remove /etc/systemd/system/nstd-gpu.service" in box.install(gpu=False)
+    assert not (box.root / UNITS / "nstd-gpu.service").exists()
+
+
+@needs_analyze
+def test_systemd_finds_nothing_to_complain_of_in_the_unit_of_the_devices(box):
+    box.install(gpu=True)
+    verified = analyse(box, "verify", "--man=no", "nstd-gpu.service")
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+
 @needs_analyze
 def test_systemd_would_complain_of_a_mistake(box):
     box.install()
