@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from nstd import cuda
 from nstd.config.settings import Config, Precision, Workers
 from nstd.installation import CLUSTER_TOKEN, SPOOL, USER, Host, hidden_from_service, property_of_service
 from nstd.users import current_user
@@ -12,6 +13,7 @@ from nstd.users import current_user
 _FOLDERS: Final = ("inbox", "outbox", "originals", "failed", "state")
 _AGAIN: Final = "'nstd install-service' and a restart"
 _MEMINFO: Final = Path("/proc/meminfo")
+_NVIDIA: Final = Path("/dev/nvidiactl")
 _GIB: Final = 1 << 30
 # Measured by benchmarks/growth.py: what the worker takes besides, and for each pixel of the picture.
 _BYTES_IN_16_BITS: Final = (850 << 20, 2200)
@@ -34,6 +36,17 @@ def warnings(config: Config, host: Host, *, as_service: bool, meminfo: Path = _M
     if as_service:
         yield from _out_of_reach(config, host)
     yield from _too_large(config, meminfo)
+    if _may_use_gpu(config, host):
+        yield from (f"engine.device: TensorFlow will find no GPU: {reason}" for reason in cuda.missing_libraries())
+
+
+def _may_use_gpu(config: Config, host: Host) -> bool:
+    """Tell whether a GPU of this machine is asked for, or one would be used that seems to be there."""
+    if config.engine.workers is Workers.RAY:
+        return False
+    if config.engine.device != "auto" or config.engine.devices:
+        return config.engine.wants_gpu
+    return host.exists(_NVIDIA) or bool(cuda.wheels())
 
 
 def _roots(config: Config) -> Iterator[tuple[str, Path]]:

@@ -25,6 +25,15 @@ def service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nstd.checkup.USER", current_user())
 
 
+@pytest.fixture(autouse=True)
+def cuda(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """All of CUDA's libraries can be loaded, and pip has brought none of them."""
+    answers: dict[str, object] = {"missing_libraries": (), "wheels": ()}
+    monkeypatch.setattr("nstd.cuda.missing_libraries", lambda: answers["missing_libraries"])
+    monkeypatch.setattr("nstd.cuda.wheels", lambda: answers["wheels"])
+    return answers
+
+
 @pytest.fixture
 def meminfo(tmp_path: Path) -> Path:
     (tmp_path / "meminfo").write_text(MEMORY)
@@ -148,6 +157,37 @@ def test_service_is_told_what_its_sandbox_lacks(tmp_path, meminfo, text, name, m
     reachable = {"as_service": True, "ReadWritePaths": str(tmp_path)}
     assert told(tmp_path, text + PRESET, meminfo, **reachable, **{name: "yes"}) == [message]
     assert told(tmp_path, text + PRESET, meminfo, **reachable, **{name: "no"}) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "is_told"),
+    [
+        ("device: 'gpu:0'", True),
+        ("devices: [cpu, 'gpu:1']", True),
+        ("device: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77", True),
+        ("device: auto", False),
+        ("device: cpu", False),
+        ("workers: ray", False),
+    ],
+)
+def test_library_that_a_wanted_gpu_lacks_is_told(tmp_path, meminfo, cuda, engine, is_told):
+    reason = "libcudnn.so.9 cannot be loaded (no); pip install 'tensorflow[and-cuda]' brings it"
+    cuda["missing_libraries"] = (reason,)
+    found = told(tmp_path, f"engine: {{{engine}}}\n{PRESET}", meminfo)
+    assert found == ([f"engine.device: TensorFlow will find no GPU: {reason}"] if is_told else [])
+
+
+@pytest.mark.parametrize("sign", ["the driver's device", "pip's libraries"])
+def test_library_that_is_lacking_is_told_where_a_gpu_seems_to_be(tmp_path, meminfo, cuda, sign):
+    cuda["missing_libraries"] = ("libcuda.so.1 cannot be loaded (no); it comes with Nvidia's driver",)
+    if sign == "pip's libraries":
+        cuda["wheels"] = (tmp_path,)
+    else:
+        (tmp_path / "root/dev").mkdir(parents=True)
+        (tmp_path / "root/dev/nvidiactl").touch()
+    [found] = told(tmp_path, PRESET, meminfo)
+    assert found.startswith("engine.device: TensorFlow will find no GPU: libcuda.so.1 ")
+    assert told(tmp_path, f"engine: {{device: cpu}}\n{PRESET}", meminfo) == []
 
 
 def test_only_root_can_tell_what_the_service_may_write(tmp_path, meminfo, monkeypatch):

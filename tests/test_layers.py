@@ -23,7 +23,7 @@ HOUSE = (
     {"worker"},
     {"cluster"},
     {"daemon"},
-    {"starter", "users"},
+    {"starter", "users", "cuda"},
     {"installation"},
     {"checkup"},
     {"terminal"},
