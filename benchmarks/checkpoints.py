@@ -34,25 +34,22 @@ from nstd.engine.styles import Style
 from nstd.engine.transfer import Transfer
 from nstd.images.decode import decode_fitted, decode_image
 from nstd.preset import Network, Preset, TransferSettings
-from nstd.worker.checkpoint import Checkpoint, Fingerprint
+from nstd.worker.checkpoint import Checkpoint, Identity, Provenance
 from nstd.worker.keeper import Keeper, recall
 from nstd.worker.messages import Checkpointed, Interim
 
 PHOTO, STYLE = ASSETS / "photos" / "astronaut.jpg", ASSETS / "styles" / "swirls.jpg"
 WARM_STEPS = 22
 MIB = 2**20
-FINGERPRINT = Fingerprint(
-    nstd_version="0",
-    tensorflow_version="0",
-    device="cpu",
-    precision="auto",
+IDENTITY = Identity(
     network=Network.VGG19,
     weights_sha256="0" * 64,
     content_sha256="0" * 64,
     styles=(),
     preset=Preset.model_validate({"styles": [STYLE]}),
 )
-BEGINNING = Checkpoint(fingerprint=FINGERPRINT, started_at="", decode_seconds=0)
+PROVENANCE = Provenance(nstd_version="0", tensorflow_version="0", device="cpu", device_model="", precision="auto")
+BEGINNING = Checkpoint(identity=IDENTITY, provenance=PROVENANCE, started_at="", decode_seconds=0)
 
 
 class Cost(NamedTuple):
@@ -138,7 +135,7 @@ def main() -> None:
         )
         found = list(measure(Rounds(transfer, interim, arguments.steps), arguments.rounds))
         began = time.perf_counter()
-        recall(interim.checkpoint, FINGERPRINT)
+        recall(interim.checkpoint, IDENTITY)
         read_seconds = time.perf_counter() - began
         defaults = WorkerSettings()
         costs = []

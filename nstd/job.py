@@ -147,6 +147,7 @@ class EngineFacts(Record):
     """What computed the picture.
 
     Attributes:
+        device_model: name of the processor or the GPU, as the system tells it; empty if it does not.
         precision: arithmetic of the network's convolutions.
         precision_reason: why it is that, for a person.
     """
@@ -155,6 +156,7 @@ class EngineFacts(Record):
     weights_source: str
     weights_sha256: Sha256
     device: str
+    device_model: str = ""
     precision: str
     precision_reason: str
     nstd_version: str
@@ -179,6 +181,8 @@ class Painting(Record):
         seconds: by phase, whatever went before a checkpoint included; `queued` is 0 until the daemon fills it in.
         stop_reason: of the last level.
         notes: what a person should know of the picture.
+        provenance_changes: what was another than before, such as `precision: float32, then bfloat16`, where the
+            painting went on from a checkpoint; `engine` tells how it was finished.
         output: the picture's file.
     """
 
@@ -194,6 +198,7 @@ class Painting(Record):
     stop_reason: StopReason
     notes: tuple[str, ...] = ()
     seconds: Phases
+    provenance_changes: tuple[str, ...] = ()
     output: ImageFacts
 
     @model_validator(mode="before")

@@ -20,19 +20,21 @@ MIG = "MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f"
     ],
 )
 def test_precision_follows_what_the_processor_is_fast_at(tmp_path, cpuinfo, precision, reason):
-    (tmp_path / "cpuinfo").write_text("processor: 0\n" + cpuinfo)
-    assert claim_device(EngineSettings(device="cpu"), tmp_path / "cpuinfo") == ("cpu", precision, reason)
+    first = f"processor: 0\nmodel name\t: AMD EPYC 9554P\n{cpuinfo}"
+    (tmp_path / "cpuinfo").write_text(f"{first}\nprocessor: 1\nmodel name: another\nflags: none\n")
+    found = claim_device(EngineSettings(device="cpu"), tmp_path / "cpuinfo")
+    assert found == ("cpu", "AMD EPYC 9554P", precision, reason)
 
 
 def test_unknown_processor_computes_in_float32(tmp_path):
     missing = tmp_path / "missing"
     found = claim_device(EngineSettings(device="cpu"), missing)
-    assert found == ("cpu", Precision.FLOAT32, f"{missing} cannot be read")
+    assert found == ("cpu", "", Precision.FLOAT32, f"{missing} cannot be read")
 
 
 def test_chosen_precision_is_kept(tmp_path):
     settings = EngineSettings(device="cpu", precision=Precision.BFLOAT16)
-    assert claim_device(settings, tmp_path / "missing") == ("cpu", Precision.BFLOAT16, "set in the config")
+    assert claim_device(settings, tmp_path / "missing") == ("cpu", "", Precision.BFLOAT16, "set in the config")
 
 
 def test_missing_gpu_is_the_operators_fault():
@@ -83,19 +85,19 @@ class Machine:
     ],
 )
 def test_precision_follows_the_gpus_generation(capability, precision):
-    found = claim_device(EngineSettings(), devices=Machine(compute_capability=capability))
-    assert found == ("gpu:0", precision, "the GPU's compute capability is {}.{}".format(*capability))
+    found = claim_device(EngineSettings(), devices=Machine(compute_capability=capability, device_name="NVIDIA L4"))
+    assert found == ("gpu:0", "NVIDIA L4", precision, "the GPU's compute capability is {}.{}".format(*capability))
 
 
 def test_gpu_that_tells_nothing_computes_in_float32():
     found = claim_device(EngineSettings(), devices=Machine())
-    assert found == ("gpu:0", Precision.FLOAT32, "the GPU does not tell its compute capability")
+    assert found == ("gpu:0", "", Precision.FLOAT32, "the GPU does not tell its compute capability")
 
 
 def test_only_the_chosen_gpu_is_used_and_its_memory_grows():
     machine = Machine(compute_capability=(7, 5))
     found = claim_device(EngineSettings(device="gpu:1", precision=Precision.FLOAT32), devices=machine)
-    assert found == ("gpu:1", Precision.FLOAT32, "set in the config")
+    assert found == ("gpu:1", "", Precision.FLOAT32, "set in the config")
     assert (machine.visible, machine.grows, machine.limits) == (["b"], {"b"}, {})
 
 

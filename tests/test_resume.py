@@ -102,6 +102,7 @@ def test_stopped_and_started_again_it_ends_with_the_same_bytes(make_world, numbe
     second = world.start("--once")
     assert second.wait() == (0, "")
     [resumed] = second.logged("job_resumed")
+    assert "differs" not in resumed
     assert resumed["step"] == daemon.logged("checkpoint_written")[-1]["step"]
     picture, log = result(world)
     assert picture == peaceful
@@ -109,6 +110,24 @@ def test_stopped_and_started_again_it_ends_with_the_same_bytes(make_world, numbe
     assert datetime.fromisoformat(log["started_at"]).timestamp() < stopped_at
     assert log["seconds"]["optimise"] > resumed["seconds_before"] > 0
     assert log["levels"][0]["seconds"] < log["seconds"]["optimise"]
+
+
+def test_with_another_precision_it_goes_on_and_is_told(make_world):
+    world = make_world(engine="engine: {precision: float32}")
+    daemon = world.start(VERBOSE)
+    daemon.wait_for("checkpoint_written")
+    daemon.signal(signal.SIGTERM)
+    daemon.wait()
+    world.config.write_text(world.config.read_text().replace("precision: float32", "precision: bfloat16"))
+
+    second = world.start("--once")
+    assert second.wait() == (0, "")
+    [resumed] = second.logged("job_resumed")
+    assert resumed["differs"] == ["precision: float32, then bfloat16"]
+    assert resumed["note"] == "goes on, but not to the same bits"
+    _, log = result(world)
+    assert (log["resumes"], log["provenance_changes"]) == (1, resumed["differs"])
+    assert log["engine"]["device_model"]
 
 
 def test_a_damaged_checkpoint_is_told_and_the_job_starts_over(make_world):

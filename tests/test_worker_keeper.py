@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from checkpoint_samples import BEGINNING, FINGERPRINT
+from checkpoint_samples import BEGINNING, IDENTITY
 from PIL import Image
 
 from nstd.engine.state import Progress
@@ -60,7 +60,7 @@ def painted(transfer, keeper, clock, seconds_a_step=0.0):
 
 
 def kept(interim):
-    checkpoint, _ = recall(interim.checkpoint, FINGERPRINT)
+    checkpoint, _ = recall(interim.checkpoint, IDENTITY)
     return checkpoint.progress.evaluations
 
 
@@ -77,7 +77,7 @@ def test_a_checkpoint_is_due_after_its_time_and_at_the_end_of_a_level(transfer, 
 def test_it_says_how_the_painting_began(transfer, interim, clock):
     with Keeper(interim, BEGINNING, clock) as keeper:
         list(itertools.islice(painted(transfer, keeper, clock), 2))
-    checkpoint, arrays = recall(interim.checkpoint, FINGERPRINT)
+    checkpoint, arrays = recall(interim.checkpoint, IDENTITY)
     assert checkpoint.model_copy(update={"progress": Progress()}) == BEGINNING
     assert [array.tobytes() for array in arrays] == [array.tobytes() for array in transfer.state.arrays()]
 
@@ -207,18 +207,18 @@ def test_a_failed_write_leaves_the_checkpoint_before(transfer, interim, clock, m
 
 
 def test_without_a_checkpoint_there_is_nothing_to_recall(tmp_path):
-    assert recall(tmp_path / "checkpoint", FINGERPRINT) is None
+    assert recall(tmp_path / "checkpoint", IDENTITY) is None
 
 
 def test_a_checkpoint_that_cannot_be_read_is_of_no_use(tmp_path):
     with pytest.raises(CheckpointError, match="it cannot be read: Is a directory"):
-        recall(tmp_path, FINGERPRINT)
+        recall(tmp_path, IDENTITY)
 
 
 def test_the_file_is_what_unpack_takes(transfer, interim, clock):
     with Keeper(interim, BEGINNING, clock) as keeper:
         list(itertools.islice(painted(transfer, keeper, clock), 2))
-    assert unpack(interim.checkpoint.read_bytes(), FINGERPRINT)[0].progress.evaluations == 2
+    assert unpack(interim.checkpoint.read_bytes(), IDENTITY)[0].progress.evaluations == 2
 
 
 def test_neither_keeps_the_other_from_its_turn(transfer, interim, clock):
@@ -259,7 +259,7 @@ def test_only_what_passes_is_waited_for(tmp_path, monkeypatch, number, error, me
 
     monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(error, match=message):
-        recall(tmp_path / "checkpoint", FINGERPRINT)
+        recall(tmp_path / "checkpoint", IDENTITY)
 
 
 def test_a_checkpoint_that_does_not_fit_into_the_memory_is_of_no_use(tmp_path, monkeypatch):
@@ -268,4 +268,4 @@ def test_a_checkpoint_that_does_not_fit_into_the_memory_is_of_no_use(tmp_path, m
 
     monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(CheckpointError, match="it does not fit into the memory"):
-        recall(tmp_path / "checkpoint", FINGERPRINT)
+        recall(tmp_path / "checkpoint", IDENTITY)

@@ -176,6 +176,23 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(warm, resumable, tmp_path):
     assert done.painting.seconds.optimise > resumed.seconds > 0
 
 
+def test_a_job_goes_on_in_another_precision_and_says_so(start, setup, resumable):
+    """As after a driver's update, or on another GPU: what was done is not thrown away."""
+    engine = {precision: EngineSettings(device="cpu", precision=precision) for precision in ("float32", "bfloat16")}
+    first, second = (start(setup.model_copy(update={"engine": settings})) for settings in engine.values())
+    first.request(resumable())
+    whole = events_until(first, Done)[-1].painting
+    written = stop_after(first, resumable())
+    second.request(resumable())
+    resumed, *_, done = (event for event in events_until(second, Done) if not isinstance(event, Ready))
+    assert (resumed.number, resumed.differs) == (written.number, ("precision: float32, then bfloat16",))
+    painting = done.painting
+    assert painting.provenance_changes == resumed.differs
+    assert (painting.engine.precision, len(painting.levels[0].history)) == ("bfloat16", 41)
+    assert painting.loss.best == pytest.approx(whole.loss.best, rel=0.05)
+    assert whole.provenance_changes == ()
+
+
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [

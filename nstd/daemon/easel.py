@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 import structlog
 
 from nstd.config.settings import WorkerSettings
+from nstd.daemon.job_events import Note, conclude, request_for, take_note
 from nstd.daemon.metrics import Metrics
 from nstd.daemon.outcomes import Outcomes, names
 from nstd.daemon.status import CurrentJob, WorkerState, WorkerStatus
 from nstd.errors import ConfigError, EngineError, SpoolError
-from nstd.job import FailureKind
 from nstd.spool.durable import trouble
 from nstd.spool.folders import Folders
 from nstd.spool.jobs import ClaimedJob
@@ -19,22 +19,16 @@ from nstd.worker.line import Worker
 from nstd.worker.messages import (
     Blame,
     Checkpointed,
-    Done,
     Event,
     Failed,
     Fallen,
     Hindered,
-    Interim,
-    Interrupted,
     Noted,
     Ready,
-    Request,
     Resumed,
     Setup,
-    Source,
     StartedOver,
     Stepped,
-    StyleSource,
     Waiting,
 )
 from nstd.worker.pace import Pace
@@ -166,7 +160,7 @@ class Easel:
         self._is_interrupted = False
         self._counted = 0
         self._patience = self._new_patience(job.preset.size_px)
-        self.worker.request(self._request(claimed))
+        self.worker.request(request_for(claimed, self._folders, self._settings))
         _log.info("job_started", **names(job), attempt=job.attempts, worker=self._place)
 
     def is_well(self) -> bool:
@@ -269,7 +263,7 @@ class Easel:
                 msg = f"the worker cannot begin: {event.message}"
                 raise SpoolError(msg)
             case _ if claimed := self._release():
-                self._conclude(claimed, event)
+                conclude(self._outcomes, claimed, event, self._worker_log())
                 self.idle_since = self._clock()
 
     def _welcome(self, ready: Ready) -> None:
@@ -296,42 +290,11 @@ class Easel:
             before, self._counted = self._counted, event.number
             self._metrics.stepped(self.current, max(0, event.number - before), self._device, event.device_memory_bytes)
 
-    def _take_note(self, event: Resumed | StartedOver | Checkpointed | Hindered | Noted) -> None:
-        if (claimed := self.claimed) is None:
-            return
-        about = names(claimed.job)
-        match event:
-            case Resumed():
-                self.claimed, self._counted = self._outcomes.resumed(claimed), event.number
-                _log.info("job_resumed", **about, step=event.number, seconds_before=round(event.seconds, 1))
-            case StartedOver():
-                self.claimed = self._outcomes.started_over(claimed)
-                _log.warning("checkpoint_ignored", **about, reason=event.reason)
-            case Checkpointed():
-                self.claimed = self._outcomes.came_on(claimed, event.number)
-                _log.debug("checkpoint_written", **about, step=event.number, bytes=event.bytes, seconds=event.seconds)
-            case Hindered():
-                _log.warning("not_kept", **about, reason=event.reason)
-            case Noted():
-                _log.warning("noted", **about, note=event.note)
-
-    def _conclude(self, claimed: ClaimedJob, event: Done | Interrupted | Failed) -> None:
-        match event:
-            case Done():
-                self._outcomes.finished(claimed, event.painting, self._worker_log())
-            case Interrupted():
-                self._outcomes.interrupted(claimed)
-            case Failed(blame=Blame.INPUT):
-                self._outcomes.refused(claimed, FailureKind.INPUT, event.message)
-            case Failed(blame=Blame.STYLE):
-                self._outcomes.refused(claimed, FailureKind.STYLE, event.message)
-            case Failed(blame=Blame.MACHINE):
-                self._outcomes.deferred(claimed, event.message)
-                raise SpoolError(event.message)
-            case Failed():
-                self._outcomes.attempt_failed(
-                    claimed, event.message, traceback=event.traceback, worker_log=self._worker_log()
-                )
+    def _take_note(self, event: Note) -> None:
+        if self.claimed:
+            self.claimed = take_note(self._outcomes, self.claimed, event)
+        if isinstance(event, Resumed):
+            self._counted = event.number
 
     def _bury(self, worker: Worker, manner: str, *, is_to_blame: bool) -> None:
         """Clear up after a worker that has ended by itself, or was ended because it hung.
@@ -371,23 +334,6 @@ class Easel:
         claimed, self.claimed, self.current = self.claimed, None, None
         self.idle_since = self._clock()
         return claimed
-
-    def _request(self, claimed: ClaimedJob) -> Request:
-        job = claimed.job
-        return Request(
-            preset=job.preset,
-            content=Source(**dict(job.content), path=claimed.content),
-            styles=tuple(
-                StyleSource(**dict(style), path=path) for style, path in zip(job.styles, claimed.styles, strict=True)
-            ),
-            picture=claimed.picture,
-            interim=Interim(
-                checkpoint=claimed.checkpoint,
-                checkpoint_seconds=self._settings.checkpoint_seconds,
-                preview=claimed.folder.preview(self._folders),
-                preview_seconds=self._settings.preview_seconds,
-            ),
-        )
 
     def _new_patience(self, size_px: int) -> Patience:
         patience = Patience(self._settings.job_timeout_seconds, self._clock)

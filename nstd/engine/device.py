@@ -1,7 +1,7 @@
 """What this machine computes on, and how precisely."""
 
 import resource
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -25,11 +25,13 @@ class Device(NamedTuple):
 
     Attributes:
         name: as in the config: `cpu`, `gpu:N` or a GPU's UUID.
+        model: what the processor or the GPU is called; empty if that is not told.
         precision: dtype of the network's convolutions, never `auto`.
         reason: why it is this precision, for a person.
     """
 
     name: str
+    model: str
     precision: Precision
     reason: str
 
@@ -55,12 +57,14 @@ def claim_device(
     name = settings.device if settings.device != "auto" else "gpu:0" if gpus else "cpu"
     if name == "cpu":
         _show_only([], devices)
-        return Device(name, *_chosen(settings, _best_of_cpu(cpuinfo)))
+        told = _told_of_cpu(cpuinfo)
+        return Device(name, told.get("model name", ""), *_chosen(settings, _best_of_cpu(cpuinfo, told)))
     gpu = _gpu_named(name, gpus)
     _show_only([gpu], devices)
     _bound_memory(gpu, settings.gpu_memory_gib, devices)
     details = devices.experimental.get_device_details(gpu)
-    return Device(name, *_chosen(settings, _best_of_gpu(details.get("compute_capability"))))
+    best = _best_of_gpu(details.get("compute_capability"))
+    return Device(name, details.get("device_name", ""), *_chosen(settings, best))
 
 
 def memory_bytes(devices: ModuleType = tf.config) -> int:
@@ -111,13 +115,21 @@ def _best_of_gpu(capability: tuple[int, int] | None) -> tuple[Precision, str]:
     return Precision.FLOAT16 if capability >= _FLOAT16_CAPABILITY else Precision.FLOAT32, reason
 
 
-def _best_of_cpu(cpuinfo: Path) -> tuple[Precision, str]:
-    """Say which precision is the fastest on the CPU; where Linux does not tell, assume nothing."""
+def _told_of_cpu(cpuinfo: Path) -> dict[str, str]:
+    """Read what Linux tells of the first processor; nothing if that cannot be read."""
     try:
-        text = cpuinfo.read_text()
+        first, _, _ = cpuinfo.read_text().partition("\n\n")
     except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _best_of_cpu(cpuinfo: Path, told: Mapping[str, str]) -> tuple[Precision, str]:
+    """Say which precision is the fastest on the CPU; where Linux does not tell, assume nothing."""
+    if not told:
         return Precision.FLOAT32, f"{cpuinfo} cannot be read"
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    flags = told.get("flags", "").split()
     for flag in _BFLOAT16_CPU_FLAGS:
         if flag in flags:
             return Precision.BFLOAT16, f"the CPU has {flag}"

@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +20,16 @@ from nstd.job import Count, Seconds, Sha256
 from nstd.preset import Network, Preset, Record
 from nstd.spool.durable import Data
 
-_TITLE: Final = b"nstd checkpoint 1\n"
+_TITLE: Final = b"nstd checkpoint 2\n"
 _DTYPE: Final = np.dtype("<f4")
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
 Arrays = Sequence[NDArray[np.float32]]
 
 
-class Fingerprint(Record):
-    """All that decides what a painting becomes; where it differs, a checkpoint is of no use."""
+class Identity(Record):
+    """Which painting it is; where that differs, a checkpoint is of no use."""
 
-    nstd_version: str
-    tensorflow_version: str
-    device: str
-    precision: str
     network: Network
     weights_sha256: Sha256
     content_sha256: Sha256
@@ -41,21 +37,59 @@ class Fingerprint(Record):
     preset: Preset
 
 
+class Provenance(Record):
+    """What computes it; where that differs, the painting goes on, but not to the same bits.
+
+    Attributes:
+        device_model: name of the processor or the GPU.
+    """
+
+    nstd_version: str
+    tensorflow_version: str
+    device: str
+    device_model: str
+    precision: str
+
+    def changes_to(self, other: Self) -> tuple[str, ...]:
+        """Say what is another, such as `precision: float32, then bfloat16`."""
+        theirs, ours = self.model_dump(), other.model_dump()
+        return tuple(f"{name}: {theirs[name]}, then {ours[name]}" for name in theirs if theirs[name] != ours[name])
+
+
 class Checkpoint(Record):
     """What a checkpoint tells in words.
 
     Attributes:
-        fingerprint: of the painting.
+        identity: of the painting.
+        provenance: of the steps since it last went on from a checkpoint.
+        changes: of the provenance before, each time that it went on from a checkpoint.
         started_at: when a worker first began, ISO 8601 in UTC.
         decode_seconds: spent on reading the photo, by all workers so far.
         progress: of the engine.
     """
 
-    schema_version: Literal[1] = 1
-    fingerprint: Fingerprint
+    schema_version: Literal[2] = 2
+    identity: Identity
+    provenance: Provenance
+    changes: tuple[str, ...] = ()
     started_at: str
     decode_seconds: Seconds
     progress: Progress = Progress()
+
+    def resumed_by(self, provenance: Provenance, decode_seconds: float) -> Self:
+        """Return how a painting begins that goes on from this checkpoint.
+
+        Args:
+            provenance: of what goes on with it.
+            decode_seconds: spent on reading the photo once more.
+        """
+        update = {
+            "provenance": provenance,
+            "changes": (*self.changes, *self.provenance.changes_to(provenance)),
+            "decode_seconds": self.decode_seconds + decode_seconds,
+            "progress": Progress(),
+        }
+        return self.model_copy(update=update)
 
 
 class _Header(Record):
@@ -80,12 +114,12 @@ def pack(checkpoint: Checkpoint, arrays: Arrays) -> Iterator[Data]:
     yield digest.digest()
 
 
-def unpack(data: bytes, fingerprint: Fingerprint) -> tuple[Checkpoint, list[NDArray[np.float32]]]:
+def unpack(data: bytes, identity: Identity) -> tuple[Checkpoint, list[NDArray[np.float32]]]:
     """Read a checkpoint's file.
 
     Args:
         data: the whole file.
-        fingerprint: of the painting that is to go on.
+        identity: of the painting that is to go on.
 
     Returns:
         The words and the arrays, as `pack` was given them.
@@ -94,7 +128,7 @@ def unpack(data: bytes, fingerprint: Fingerprint) -> tuple[Checkpoint, list[NDAr
         CheckpointError: it is no checkpoint, or damaged, or of another painting; says what is wrong.
     """
     header, numbers = _opened(data)
-    _compare(header.checkpoint.fingerprint, fingerprint)
+    _compare(header.checkpoint.identity, identity)
     ends = [*accumulate(math.prod(shape) for shape in header.shapes)]
     if not ends or ends[-1] * _DTYPE.itemsize != len(numbers):
         msg = f"it holds {len(numbers)} bytes of numbers, and not those of the shapes that it tells"
@@ -120,8 +154,8 @@ def _opened(data: bytes) -> tuple[_Header, memoryview]:
     return header, view[end + 1 : -_DIGEST_BYTES]
 
 
-def _compare(found: Fingerprint, expected: Fingerprint) -> None:
-    theirs, ours = (dict(_leaves(fingerprint.model_dump(mode="json"))) for fingerprint in (found, expected))
+def _compare(found: Identity, expected: Identity) -> None:
+    theirs, ours = (dict(_leaves(identity.model_dump(mode="json"))) for identity in (found, expected))
     for name in theirs | ours:
         if theirs.get(name) != ours.get(name):
             msg = f"it is of another painting: its {name} is {theirs.get(name)!r} (expected {ours.get(name)!r})"

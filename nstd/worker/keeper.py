@@ -18,7 +18,7 @@ from nstd.images.encode import encode_image
 from nstd.images.resize import fitted_size, resize_image, size_of
 from nstd.preset import OutputFormat
 from nstd.spool.durable import trouble
-from nstd.worker.checkpoint import Checkpoint, Fingerprint, pack, unpack
+from nstd.worker.checkpoint import Checkpoint, Identity, pack, unpack
 from nstd.worker.files import Disk, Files
 from nstd.worker.messages import Checkpointed, Hindered, Interim
 
@@ -31,9 +31,7 @@ _DISK: Final = Disk()
 Word = Checkpointed | Hindered
 
 
-def recall(
-    path: Path, fingerprint: Fingerprint, files: Files = _DISK
-) -> tuple[Checkpoint, list[NDArray[np.float32]]] | None:
+def recall(path: Path, identity: Identity, files: Files = _DISK) -> tuple[Checkpoint, list[NDArray[np.float32]]] | None:
     """Read the checkpoint of a painting, if there is one.
 
     Raises:
@@ -41,7 +39,7 @@ def recall(
         SpoolError: it cannot be read just now.
     """
     try:
-        return unpack(files.read(path), fingerprint)
+        return unpack(files.read(path), identity)
     except FileNotFoundError:
         return None
     except MemoryError as error:

@@ -14,7 +14,6 @@ from nstd.config.settings import EngineSettings, Limits
 from nstd.engine.device import claim_device, memory_bytes
 from nstd.engine.engine import Engine
 from nstd.engine.pixels import Picture
-from nstd.engine.state import Progress
 from nstd.engine.styles import Style
 from nstd.engine.transfer import Transfer
 from nstd.errors import CheckpointError, InputError, StyleError
@@ -24,7 +23,7 @@ from nstd.images.resize import size_of
 from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
 from nstd.spool.durable import trouble
 from nstd.weights.store import Weights
-from nstd.worker.checkpoint import Checkpoint, Fingerprint
+from nstd.worker.checkpoint import Checkpoint, Identity, Provenance
 from nstd.worker.files import Disk, Files
 from nstd.worker.keeper import Keeper, recall
 from nstd.worker.messages import (
@@ -68,6 +67,7 @@ class Painter:
             weights_source=weights.source,
             weights_sha256=weights.sha256,
             device=device.name,
+            device_model=device.model,
             precision=device.precision,
             precision_reason=device.reason,
             nstd_version=__version__,
@@ -97,7 +97,12 @@ class Painter:
             request.preset.size_px,
             name=request.content.name,
         )
-        beginning = Checkpoint(fingerprint=self._fingerprint(request), started_at=started_at, decode_seconds=lap())
+        beginning = Checkpoint(
+            identity=self._identity(request),
+            provenance=Provenance(**self.facts.model_dump(include={*Provenance.model_fields})),
+            started_at=started_at,
+            decode_seconds=lap(),
+        )
         transfer, beginning, word = self._begin(request, content, beginning)
         if word:
             yield word
@@ -136,13 +141,15 @@ class Painter:
                 optimise=optimise,
                 encode=lap(),
             ),
+            provenance_changes=beginning.changes,
             output=output,
         )
         yield Done(painting=painting)
 
-    def _fingerprint(self, request: Request) -> Fingerprint:
-        return Fingerprint(
-            **self.facts.model_dump(include={*Fingerprint.model_fields}),
+    def _identity(self, request: Request) -> Identity:
+        return Identity(
+            network=self.facts.network,
+            weights_sha256=self.facts.weights_sha256,
             content_sha256=request.content.sha256,
             styles=tuple((style.sha256, style.weight) for style in request.styles),
             preset=request.preset,
@@ -158,19 +165,17 @@ class Painter:
         styles = [self._style(source) for source in request.styles]
         transfer = functools.partial(self._engine.transfer, content, styles, request.preset)
         try:
-            recalled = (
-                recall(request.interim.checkpoint, beginning.fingerprint, self._files) if request.interim else None
-            )
+            recalled = recall(request.interim.checkpoint, beginning.identity, self._files) if request.interim else None
             if recalled is None:
                 return transfer(), beginning, None
             checkpoint, arrays = recalled
             state = self._engine.state(request.preset, checkpoint.progress, arrays)
         except CheckpointError as error:
             return transfer(), beginning, StartedOver(reason=str(error))
-        progress = checkpoint.progress
-        seconds = checkpoint.decode_seconds + beginning.decode_seconds
-        beginning = checkpoint.model_copy(update={"decode_seconds": seconds, "progress": Progress()})
-        return transfer(state), beginning, Resumed(number=progress.evaluations, seconds=progress.seconds)
+        progress, differs = checkpoint.progress, checkpoint.provenance.changes_to(beginning.provenance)
+        beginning = checkpoint.resumed_by(beginning.provenance, beginning.decode_seconds)
+        word = Resumed(number=progress.evaluations, seconds=progress.seconds, differs=differs)
+        return transfer(state), beginning, word
 
     def _style(self, source: StyleSource) -> Style:
         def read(width: int, height: int) -> Picture:
