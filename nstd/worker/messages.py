@@ -130,19 +130,19 @@ class Resumed(Record):
     Attributes:
         number: evaluations that were done before.
         seconds: that they took.
+        differs: what is another than where it was made, such as `precision: float32, then bfloat16`; the painting will
+            then not be to the last bit what it would have become there.
     """
 
     type: Literal["resumed"] = "resumed"
     number: Count
     seconds: Seconds
-        differs: what is another than where it was made, such as `precision: float32, then bfloat16`; the painting will
-            then not be to the last bit what it would have become there.
+    differs: tuple[str, ...] = ()
 
 
 class StartedOver(Record):
     """There is a checkpoint, but it is of no use; the reason says why."""
 
-    differs: tuple[str, ...] = ()
     type: Literal["started_over"] = "started_over"
     reason: str
 
