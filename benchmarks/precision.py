@@ -26,7 +26,6 @@ from nstd.engine.extractor import Extractor
 from nstd.engine.objective import Objective
 from nstd.engine.pixels import Picture, preprocess
 from nstd.engine.styles import Style
-from nstd.engine.timing import aims_without_margin
 from nstd.images.decode import decode_image
 from nstd.images.resize import fitted_size, resize_image, same_pixels_size
 from nstd.preset import Network, Padding, TransferSettings
@@ -69,7 +68,7 @@ def loss(judge: WholeEvaluator, photo: Picture, style: str, settings: TransferSe
     height, width, _ = photo.shape
     image = read("styles", style)
     image = resize_image(image, *same_pixels_size(image.shape[1], image.shape[0], height * width))
-    losses, _ = judge(preprocess(picture), aims_without_margin(judge.objective, settings, photo, image))
+    losses, _ = judge(preprocess(picture), judge.objective.whole_aims(settings, photo, image))
     return float(losses[0])
 
 

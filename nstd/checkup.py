@@ -7,6 +7,8 @@ from typing import Final
 
 from nstd import cuda
 from nstd.config.settings import Config, Precision, Workers
+from nstd.images.decode import probe_image
+from nstd.images.resize import lacks_detail, same_pixels_size
 from nstd.installation import CLUSTER_TOKEN, SPOOL, USER, Host, hidden_from_service, property_of_service
 from nstd.users import current_user
 
@@ -15,6 +17,8 @@ _AGAIN: Final = "'nstd install-service' and a restart"
 _MEMINFO: Final = Path("/proc/meminfo")
 _NVIDIA: Final = Path("/dev/nvidiactl")
 _GIB: Final = 1 << 30
+_USUAL_ASPECT: Final = 2 / 3
+"""Of photos, the short side by the long one."""
 # Measured by benchmarks/growth.py: what the worker takes besides, and for each pixel of the picture.
 _BYTES_IN_16_BITS: Final = (850 << 20, 2200)
 _BYTES_IN_FLOAT32: Final = (2550 << 20, 3300)
@@ -36,6 +40,7 @@ def warnings(config: Config, host: Host, *, as_service: bool, meminfo: Path = _M
     if as_service:
         yield from _out_of_reach(config, host)
     yield from _too_large(config, meminfo)
+    yield from _small_styles(config)
     if _may_use_gpu(config, host):
         yield from (f"engine.device: TensorFlow will find no GPU: {reason}" for reason in cuda.missing_libraries())
 
@@ -114,6 +119,19 @@ def _too_large(config: Config, meminfo: Path) -> Iterator[str]:
             f"presets.{name}.size_px: a square picture of {preset.size_px} px takes about {takes / _GIB:.1f} GiB of "
             f"memory, and {which} {has / _GIB:.1f} GiB"
         )
+
+
+def _small_styles(config: Config) -> Iterator[str]:
+    for name, preset in config.presets.items():
+        pixels = round(_USUAL_ASPECT * preset.size_px**2 * preset.style_scale**2)
+        for style in preset.styles:
+            width, height = probe_image(style.image, config.limits)
+            if lacks_detail(width, height, pixels):
+                wide, high = same_pixels_size(width, height, pixels)
+                yield (
+                    f"presets.{name}.styles: {style.image} has {width} x {height} px and is enlarged to about {wide} x "
+                    f"{high} for pictures of {preset.size_px} px: it has no strokes that fine"
+                )
 
 
 def _total_bytes(meminfo: Path) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 import nstd
 from nstd.config.load import load_config
 from nstd.config.settings import Limits
+from nstd.images.decode import probe_image
 from nstd.spool.durable import measure
 from nstd.starter import create_project
 from nstd.weights.store import load_weights
@@ -25,7 +26,7 @@ def source(path: Path) -> dict[str, object]:
 
 def main() -> None:
     cache, folder = map(Path, sys.argv[1:])
-    config = load_config(create_project(folder))
+    config = load_config(create_project(folder), check_image=probe_image)
     preset = config.presets["swirls"].model_copy(update={"size_px": 64, "levels": (1.0,), "iterations": (10,)})
     photo = Path(nstd.__file__).parent / "assets" / "photos" / "coffee.jpg"
     interim = Interim(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nstd.engine.balance import term_weights
+from nstd.engine.balance import is_scarce, term_weights
 from nstd.engine.terms import terms_of
 from nstd.preset import StyleStatistics, TransferSettings
 
@@ -10,7 +10,7 @@ LAYERS = {
     "style_layers": {"block1_conv1": 50.0, "block2_conv1": 5.0, "block3_conv1": 4.0},
     "tv_weight": 1.0,
 }
-YARDSTICKS = {"content": [20e3, 10e3], "gram": [2, 200, 1000], "wasserstein": [2, 200, 1000], "variation": [40]}
+YARDSTICKS = {"content": [200e3, 100e3], "gram": [2, 200, 1000], "wasserstein": [2, 200, 1000], "variation": [40]}
 
 
 def weights(yardsticks=YARDSTICKS, **settings):
@@ -53,6 +53,18 @@ def test_layers_keep_their_weights_among_each_other():
 def test_weights_multiply_what_the_strength_gives():
     plain, more = terms_of_the_photo(strength=0.5), terms_of_the_photo(strength=0.5, content_weight=2, style_weight=3)
     assert more == pytest.approx(plain | {"content": 2 * plain["content"], "gram": 3 * plain["gram"]})
+
+
+def test_a_photo_with_next_to_no_content_is_measured_by_the_floor():
+    settings = TransferSettings(**LAYERS)
+    content, *_ = terms_of(settings)
+    rows = content.row_weights(settings)
+    least = np.dot(rows, content.floor)
+    for share, scarce in [(1.01, False), (0.99, True), (0.0, True)]:
+        yardstick = np.float32([share * least / sum(rows)] * len(rows))
+        assert is_scarce(content, settings, yardstick) is scarce
+        found = weights(YARDSTICKS | {"content": yardstick}, strength=0.5)["content"]
+        assert np.dot(found, content.floor) == pytest.approx(50 / max(1, share), rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", list(StyleStatistics))

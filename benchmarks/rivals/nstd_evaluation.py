@@ -21,7 +21,6 @@ from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor
 from nstd.engine.objective import Objective
 from nstd.engine.pixels import preprocess
-from nstd.engine.timing import aims_without_margin
 from nstd.preset import Network, TransferSettings
 
 
@@ -32,7 +31,7 @@ def make_evaluation(precision: Precision, size_px: int) -> Callable[[], None]:
     extractor = Extractor(Network.VGG19, weights.arrays, precision)
     evaluator = WholeEvaluator(Objective(extractor, settings))
     start, photo, style = np.random.default_rng(0).uniform(0, 255, (3, size_px, size_px, 3)).astype(np.float32)
-    aims = aims_without_margin(evaluator.objective, settings, photo, style)
+    aims = evaluator.objective.whole_aims(settings, photo, style)
     image = preprocess(start)
 
     def evaluate() -> None:

@@ -35,6 +35,12 @@ def term_weights(terms: Sequence[Term], settings: TransferSettings, yardsticks: 
     return weights
 
 
+def is_scarce(term: Term, settings: TransferSettings, yardstick: tf.Tensor) -> bool:
+    """Say whether a photo has next to nothing of what a term compares, so that the term's floor counts."""
+    measured, floor = _measured(tf.constant(term.row_weights(settings), tf.float32), term, yardstick)
+    return bool(measured < floor)
+
+
 def _totals(terms: Sequence[Term], strength: float) -> dict[Role, float]:
     """Return what the terms of each role are brought to."""
     photo_share = min(term.photo_share for term in terms if term.role is Role.STYLE)
@@ -46,5 +52,9 @@ def _totals(terms: Sequence[Term], strength: float) -> dict[Role, float]:
 
 
 def _share(total: float, rows: tf.Tensor, term: Term, yardstick: tf.Tensor) -> tf.Tensor:
-    measured = tf.maximum(tf.reduce_sum(rows * yardstick), tf.reduce_sum(rows * term.floor))
-    return tf.math.divide_no_nan(total, measured)
+    return tf.math.divide_no_nan(total, tf.maximum(*_measured(rows, term, yardstick)))
+
+
+def _measured(rows: tf.Tensor, term: Term, yardstick: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Weigh a yardstick's rows and those of the term's floor: two scalars."""
+    return tf.reduce_sum(rows * yardstick), tf.reduce_sum(rows * term.floor)

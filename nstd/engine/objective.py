@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from nstd.engine.balance import Weights, term_weights
+from nstd.engine.balance import Weights, is_scarce, term_weights
 from nstd.engine.compiled import compiled
 from nstd.engine.extractor import Extractor
 from nstd.engine.features import GUIDE, PIXELS, Features, Guides, layer_guides
-from nstd.engine.pixels import IMAGE
+from nstd.engine.margin import guide_with_margin
+from nstd.engine.pixels import IMAGE, Picture, preprocess
 from nstd.engine.terms import terms_of
 from nstd.engine.terms.term import Role, Term
+from nstd.images.resize import size_of
 from nstd.job import Losses
 from nstd.preset import Pooling, TransferSettings
 
@@ -100,6 +102,19 @@ class Objective:
     def weights(self, settings: TransferSettings, yardsticks: Mapping[str, tf.Tensor]) -> Weights:
         """Weigh the terms of `settings`, whose structure is this objective's."""
         return term_weights(self.terms, settings, yardsticks)
+
+    def whole_aims(self, settings: TransferSettings, photo: Picture, style: Picture) -> Aims:
+        """Aim at a photo and one style image, `[H, W, 3]` RGB, 0..255, without a margin and as large as they are."""
+        (image, guides), (painting, style_guides) = (
+            (preprocess(picture), self.guides(guide_with_margin(*size_of(picture), 0))) for picture in (photo, style)
+        )
+        terms = self.aims(image, guides, self.style(painting, style_guides))
+        return Aims(guides, terms, self.weights(settings, self.yardsticks(image, guides, terms)))
+
+    def lacks_content(self, settings: TransferSettings, yardsticks: Mapping[str, tf.Tensor]) -> bool:
+        """Say whether a photo has next to nothing that the content terms of the settings compare."""
+        content = [term for term in self.terms if term.role is Role.CONTENT]
+        return all(is_scarce(term, settings, yardsticks[term.name]) for term in content)
 
     def losses(self, step: int, values: tf.Tensor) -> Losses:
         """Bring an evaluation's losses, see `Evaluator`, to the host in one piece, with their names."""

@@ -12,7 +12,8 @@ from nstd.engine.curvature import BANDS, BANDS_SPEC, Bands, apply_initial, band_
 from nstd.engine.pixels import IMAGE
 from nstd.preset import Optimizer as Choice
 
-HISTORY: Final = 20
+HISTORY: Final = 8
+"""With 20 the loss is the same to 1.5 %, after 20 steps and after 70, and a checkpoint is twice as large."""
 SPARE_HISTORY: Final = 5
 
 _SCALAR: Final = tf.TensorSpec([])
@@ -66,7 +67,7 @@ class LbfgsMemory(NamedTuple):
 class Lbfgs:
     """Limited-memory BFGS with step length 1 and no line search.
 
-    The first step changes the pixels by one level in the root mean square, and no step is more than twice as long as
+    The first step changes the pixels by three levels in the root mean square, and no step is more than twice as long as
     the one before: what the first ones know of the curvature may be far off. A pair whose curvature is not clearly
     positive is passed over. Nothing depends on the loss's scale.
 
@@ -77,7 +78,7 @@ class Lbfgs:
         Liu and Nocedal 1989. Differs: the initial inverse Hessian, see `apply_initial`.
     """
 
-    _FIRST_STEP: Final = 1.0
+    _FIRST_STEP: Final = 3.0
     _GROWTH: Final = 2.0
     _SMALLEST_COSINE: Final = 1e-6
     _PAIRS_FOR_INITIAL: Final = 5

@@ -16,10 +16,9 @@ from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
 from nstd.engine.extractor import LayerArrays
 from nstd.engine.features import block_of
-from nstd.engine.margin import MARGIN_PX, guide_with_margin
-from nstd.engine.objective import Aims, Objective
+from nstd.engine.margin import MARGIN_PX
 from nstd.engine.pixels import Picture, preprocess
-from nstd.images.resize import MIN_SIDE_PX, size_of
+from nstd.images.resize import MIN_SIDE_PX
 from nstd.preset import TransferSettings
 from nstd.pyramid import Quality
 
@@ -49,7 +48,7 @@ class Trial:
     ) -> None:
         photo, style = (_noise(side) for side in (size_px, _STYLE_PX))
         image = preprocess(photo)
-        self._aims = aims_without_margin(descent.objective, settings, photo, style)
+        self._aims = descent.objective.whole_aims(settings, photo, style)
         self._image = image
         self._descent = descent
         self._canvas = descent.start(image, 1)
@@ -62,22 +61,6 @@ class Trial:
     def evaluate(self) -> None:
         """Compute loss and gradient, to the end."""
         _wait_for(*self._descent.evaluate(self._image, self._aims))
-
-
-def aims_without_margin(objective: Objective, settings: TransferSettings, photo: Picture, style: Picture) -> Aims:
-    """Aim at a photo and one style image, whole and as large as they are.
-
-    Args:
-        objective: of the settings' terms.
-        settings: weigh them.
-        photo: `[H, W, 3]` float32, RGB, 0..255.
-        style: likewise.
-    """
-    (image, guides), (painting, style_guides) = (
-        (preprocess(picture), objective.guides(guide_with_margin(*size_of(picture), 0))) for picture in (photo, style)
-    )
-    terms = objective.aims(image, guides, objective.style(painting, style_guides))
-    return Aims(guides, terms, objective.weights(settings, objective.yardsticks(image, guides, terms)))
 
 
 class Product:

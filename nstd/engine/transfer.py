@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from nstd.engine.beginning import first_picture, refined
 from nstd.engine.descent import Canvas, Descent
@@ -13,15 +13,12 @@ from nstd.engine.state import Progress, State
 from nstd.engine.stopping import Stopping
 from nstd.engine.styles import StatisticsCache, Style, measured_styles
 from nstd.errors import EngineError
-from nstd.images.resize import enlarge_image, fitted_size, resize_image, size_of
+from nstd.images.resize import enlarge_image, fitted_size, lacks_detail, resize_image, size_of
 from nstd.job import LevelLog, Losses, LossSummary, StopReason
 from nstd.preset import Init, TransferSettings
 
 if TYPE_CHECKING:
     from nstd.engine.balance import Weights
-
-_ENLARGED: Final = 0.8
-"""A style image with fewer than so many of the pixels that it is measured at lacks the finest strokes."""
 
 
 class Step(NamedTuple):
@@ -226,13 +223,15 @@ class Transfer:
         if weights is None:
             yardsticks = self._objective.yardsticks(image, guides, terms)
             weights = self._objective.weights(self._settings, yardsticks)
+            if self._objective.lacks_content(self._settings, yardsticks):
+                self.notes.append("the photo has next to no content: what is painted is mostly the style's")
         return Aims(guides, terms, weights)
 
     def _note_small_styles(self) -> None:
         pixels = self._style_pixels(self._content)
         for style in self._styles:
             (width, height), (wide, high) = style.size, style.size_for(pixels)
-            if width * height < _ENLARGED * wide * high:
+            if lacks_detail(width, height, wide * high):
                 self.notes.append(
                     f"the style image {style.name} has {width} x {height} px and is enlarged to {wide} x {high}: "
                     "it has no strokes that fine"

@@ -13,6 +13,8 @@ MIN_SIDE_PX: Final = 16
 AMPLE: Final = 3
 """A picture that is so many times too large is as good as a larger one, as long as it comes from that by averaging."""
 
+_LEAST_OF_PIXELS: Final = 0.8
+
 
 def size_of(image: NDArray[np.float32]) -> tuple[int, int]:
     """Return width and height of a picture `[H, W, 3]`, in pixels."""
@@ -55,6 +57,11 @@ def same_pixels_size(width: int, height: int, pixels: int) -> tuple[int, int]:
     short = _whole(min(width, height) * math.sqrt(pixels / (width * height)))
     long = _whole(pixels / short)
     return (long, short) if width > height else (short, long)
+
+
+def lacks_detail(width: int, height: int, pixels: int) -> bool:
+    """Say whether an image of this size has to be enlarged to so many pixels by so much that it shows."""
+    return width * height < _LEAST_OF_PIXELS * pixels
 
 
 def resize_image(image: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

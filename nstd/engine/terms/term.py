@@ -50,7 +50,7 @@ class Term(ABC):
 
     @property
     def floor(self) -> Sequence[float]:
-        """The least by which each row is measured for `strength`: a photo may have next to nothing of it."""
+        """The least by which the rows are measured for `strength`: a photo may have next to nothing of them."""
         return [0.0] * len(self.rows)
 
     @abstractmethod

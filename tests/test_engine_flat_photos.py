@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from flat_photos import FLAT, flat_photo
+
+from nstd.preset import StyleStatistics, TransferSettings
+
+NOTE = "the photo has next to no content: what is painted is mostly the style's"
+
+
+def paint(engine, photo, style, **settings):
+    transfer = engine.transfer(photo, [style], TransferSettings(levels=(1,), iterations=(30,), **settings))
+    for _ in transfer.steps():
+        pass
+    return transfer
+
+
+@pytest.mark.parametrize(
+    ("name", "statistics"),
+    [*((name, StyleStatistics.GRAM) for name in FLAT), ("grey_card", StyleStatistics.WASSERSTEIN)],
+)
+def test_flat_photos_are_painted_and_not_given_back(engine, style, picture, name, statistics):
+    photo, painting = flat_photo(name, 80), picture("styles/swirls.jpg", 96)
+    transfer = paint(engine, photo, style("swirls", 96), style_statistics=statistics)
+    contrast = transfer.best.std(axis=(0, 1)).mean() / painting.std(axis=(0, 1)).mean()
+    assert 0.5 < contrast < 1.3
+    assert np.abs(transfer.best - photo).mean() > 20
+    assert transfer.notes == [NOTE]
+
+
+def test_ordinary_photos_have_content_enough(engine, style, picture):
+    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+        transfer = engine.transfer(
+            picture(f"photos/{name}.jpg", 96), [style("swirls", 96)], TransferSettings(iterations=(1,))
+        )
+        assert next(transfer.steps()).losses.total == pytest.approx(2500, rel=1e-3)
+        assert transfer.notes == []
+
+
+def test_a_photo_of_fine_texture_alone_is_painted(engine, style):
+    noise = np.random.default_rng(1).uniform(0, 255, (80, 80, 1)).astype(np.float32)
+    transfer = paint(engine, np.repeat(noise, 3, axis=2), style("swirls", 96))
+    assert transfer.loss.best < transfer.loss.initial / 5
+    fine = [np.abs(np.diff(image.mean(axis=2), axis=1)).mean() for image in (transfer.best, noise)]
+    assert fine[0] < 0.75 * fine[1], "strokes have taken the place of grain"
