@@ -10,18 +10,15 @@ from nstd.config.settings import Config, Precision, Workers
 from nstd.images.decode import probe_image
 from nstd.images.resize import lacks_detail, same_pixels_size
 from nstd.installation import CLUSTER_TOKEN, SPOOL, USER, Host, hidden_from_service, property_of_service
+from nstd.memory import GIB, machine_bytes, needed_bytes
 from nstd.users import current_user
 
 _FOLDERS: Final = ("inbox", "outbox", "originals", "failed", "state")
 _AGAIN: Final = "'nstd install-service' and a restart"
 _MEMINFO: Final = Path("/proc/meminfo")
 _NVIDIA: Final = Path("/dev/nvidiactl")
-_GIB: Final = 1 << 30
 _USUAL_ASPECT: Final = 2 / 3
 """Of photos, the short side by the long one."""
-# Measured by benchmarks/growth.py: what the worker takes besides, and for each pixel of the picture.
-_BYTES_IN_16_BITS: Final = (850 << 20, 2200)
-_BYTES_IN_FLOAT32: Final = (2550 << 20, 3300)
 
 
 def warnings(config: Config, host: Host, *, as_service: bool, meminfo: Path = _MEMINFO) -> Iterator[str]:
@@ -109,15 +106,14 @@ def _too_large(config: Config, meminfo: Path) -> Iterator[str]:
         return  # it is the nodes' memory that counts
     name, preset = max(config.presets.items(), key=lambda item: item[1].size_px)
     # What `auto` leads to is known to the worker only: the less is assumed.
-    base, per_pixel = _BYTES_IN_FLOAT32 if config.engine.precision is Precision.FLOAT32 else _BYTES_IN_16_BITS
-    takes = base + per_pixel * preset.size_px**2
+    takes = needed_bytes(preset.size_px**2, in_float32=config.engine.precision is Precision.FLOAT32)
     on_gpu = config.engine.wants_gpu
-    has = config.engine.gpu_memory_gib * _GIB if on_gpu else _total_bytes(meminfo)
+    has = config.engine.gpu_memory_gib * GIB if on_gpu else machine_bytes(meminfo)
     if has and takes > has:
         which = "engine.gpu_memory_gib allows" if on_gpu else "this machine has"
         yield (
-            f"presets.{name}.size_px: a square picture of {preset.size_px} px takes about {takes / _GIB:.1f} GiB of "
-            f"memory, and {which} {has / _GIB:.1f} GiB"
+            f"presets.{name}.size_px: a square picture of {preset.size_px} px takes about {takes / GIB:.1f} GiB of "
+            f"memory, and {which} {has / GIB:.1f} GiB"
         )
 
 
@@ -132,12 +128,3 @@ def _small_styles(config: Config) -> Iterator[str]:
                     f"presets.{name}.styles: {style.image} has {width} x {height} px and is enlarged to about {wide} x "
                     f"{high} for pictures of {preset.size_px} px: it has no strokes that fine"
                 )
-
-
-def _total_bytes(meminfo: Path) -> float:
-    """Return the machine's memory; 0 if Linux does not tell."""
-    try:
-        line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemTotal:"))
-    except (OSError, StopIteration):
-        return 0
-    return int(line.split()[1]) * 1024

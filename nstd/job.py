@@ -56,6 +56,7 @@ class Job(Record):
         forgiven: attempts that are not held against it, because a later one came further, by a checkpoint.
         came_to: evaluations in that checkpoint.
         resumes: how often it went on from a checkpoint.
+        lacked_memory: how often a GPU's memory did not suffice for it.
         created_at: time of ingest, ISO 8601 in UTC.
     """
 
@@ -67,6 +68,7 @@ class Job(Record):
     forgiven: Count = 0
     came_to: Count = 0
     resumes: Count = 0
+    lacked_memory: Count = 0
     drop: DropIdentity
     content: FileFacts
     preset_name: str
@@ -77,6 +79,11 @@ class Job(Record):
     def attempts_that_count(self) -> int:
         """Attempts that are held against it, the running one included."""
         return self.attempts - self.forgiven
+
+    @property
+    def spares_memory(self) -> bool:
+        """Whether it is to be painted with less memory than others."""
+        return self.lacked_memory > 0
 
 
 class Losses(Record):
@@ -231,6 +238,7 @@ class FailureKind(StrEnum):
     INPUT = "input"
     STYLE = "style"
     ENGINE = "engine"
+    MEMORY = "memory"
     ATTEMPTS = "attempts"
     DAMAGED = "damaged"
     CANCELLED = "cancelled"
@@ -248,8 +256,9 @@ class Failure(Record):
 
     Attributes:
         kind: `input`: the photo can never become a painting; `style`: a style image cannot be decoded; `engine`: the
-            computation went wrong; `attempts`: the job took its worker down too often; `damaged`: the queue's own
-            record of the job cannot be read; `cancelled`: somebody wished it.
+            computation went wrong; `memory`: the GPU has too little for a picture of this size; `attempts`: the job
+            took its worker down too often; `damaged`: the queue's own record of the job cannot be read; `cancelled`:
+            somebody wished it.
         message: the reason, for a person.
         failed_at: ISO 8601 in UTC.
         job: None where it is `damaged`.

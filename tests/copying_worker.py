@@ -25,6 +25,7 @@ from nstd.worker.messages import Blame, Done, Event, Failed, Interrupted, Ready,
 FOREVER = 1 << 30
 BETWEEN_LOOKS_SECONDS = 0.02
 PR_SET_PDEATHSIG = 1
+GLUTTONY_BYTES = 3 << 30
 FACTS = {
     "network": Network.VGG19,
     "weights_source": "none",
@@ -56,7 +57,10 @@ def main() -> None:
     conversation.send(Ready(engine=FACTS | {"device": device}))
     while True:
         request = conversation.receive()
-        conversation.send(paint(request, conversation))
+        event = paint(request, conversation, setup)
+        conversation.send(event)
+        if isinstance(event, Failed) and event.is_last:
+            leave("the GPU is lost")
 
 
 def leave(message: str) -> NoReturn:
@@ -80,11 +84,26 @@ def load(conversation: Conversation) -> None:
         time.sleep(BETWEEN_LOOKS_SECONDS)
 
 
-def paint(request: Request, conversation: Conversation) -> Event:
+def paint(request: Request, conversation: Conversation, setup: Setup) -> Event:
     try:
-        return paint_photo(request, conversation, request.content.path.read_bytes())
+        photo = request.content.path.read_bytes()
+        if lack := lack_of_memory(request, setup, photo):
+            return lack
+        event = paint_photo(request, conversation, photo)
+        return event.model_copy(update={"resident_bytes": GLUTTONY_BYTES}) if photo == b"glutton" else event
     except (OSError, SpoolError) as error:
         return Failed(blame=Blame.MACHINE, message=str(error))
+
+
+def lack_of_memory(request: Request, setup: Setup, photo: bytes) -> Failed | None:
+    """Fail `large` photos unless memory is spared, `huge` ones always, and `crowded` ones until a file is there."""
+    word, _, rest = photo.partition(b" ")
+    spares = request.spare_memory and setup.spare_memory and os.environ["TF_GPU_ALLOCATOR"] == "cuda_malloc_async"
+    gate = Path(rest.decode())
+    if word == b"huge" or (word == b"large" and not spares) or (word == b"crowded" and not gate.exists()):
+        message = f"the GPU is out of memory{' though it was spared' if spares else ''}"
+        return Failed(blame=Blame.MEMORY, message=message, is_last=True, may_pass=word == b"crowded")
+    return None
 
 
 def paint_photo(request: Request, conversation: Conversation, photo: bytes) -> Event:
@@ -152,6 +171,12 @@ def devour() -> None:
 FAILURES = {
     "text": {"blame": Blame.INPUT, "message": "is not an image"},
     "bug": {"blame": Blame.ENGINE, "message": "ValueError: bug", "traceback": "Traceback: bug"},
+    "poison": {
+        "blame": Blame.ENGINE,
+        "message": "InternalError: CUDA",
+        "traceback": "Traceback: CUDA",
+        "is_last": True,
+    },
     "gpu": {"blame": Blame.MACHINE, "message": "the GPU is out of memory"},
 }
 MISDEEDS = {

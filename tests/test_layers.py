@@ -14,7 +14,7 @@ from nstd.starter import create_project
 ROOT = Path(__file__).parent.parent
 HOUSE = (
     {"errors"},
-    {"job", "preset", "pyramid"},
+    {"job", "memory", "preset", "pyramid"},
     {"config"},
     {"weights"},
     {"images"},

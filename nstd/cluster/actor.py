@@ -27,7 +27,7 @@ from nstd.weights.store import Weights, unpacked
 from nstd.worker.environment import loading_tensorflow
 from nstd.worker.failure import failure_of
 from nstd.worker.files import Files
-from nstd.worker.messages import Done, Event, Interrupted, Ready, Request, Setup, Stepped, to_line
+from nstd.worker.messages import Done, Event, Failed, Interrupted, Ready, Request, Setup, Stepped, to_line
 
 _LISTENING_SECONDS: Final = 10.0
 # The daemon shows progress about once a second, and has more than this one to listen to.
@@ -43,6 +43,9 @@ class Paints(Protocol):
 
     def run(self, request: Request, is_stopped: Callable[[], bool]) -> Iterator[Event]:
         """Paint, and yield what happens."""
+
+    def failure(self, error: Exception, request: Request) -> Failed:
+        """Say what is to be told of an error."""
 
 
 class Actor:
@@ -125,7 +128,8 @@ class Actor:
         self._files.settle(code, reason)
 
     def _make_painter(self, setup: Setup, weights: Weights, files: Files) -> Paints:
-        with loading_tensorflow(Path(tempfile.gettempdir()) / "nstd"):
+        spare_memory = setup.spare_memory and not setup.engine.gpu_memory_gib
+        with loading_tensorflow(Path(tempfile.gettempdir()) / "nstd", spare_memory=spare_memory):
             from nstd.worker.painter import Painter  # noqa: PLC0415  TensorFlow takes seconds
 
         return Painter(setup.engine, setup.limits, weights, files)
@@ -133,11 +137,13 @@ class Actor:
     def _work(self, painter: Paints, request: Request) -> None:
         try:
             for event in painter.run(request, self._stop.is_set):
-                self._outbox.say(event)
                 if isinstance(event, Done | Interrupted):
+                    self._outbox.say(event.measured())
                     return
+                self._outbox.say(event)
         except Exception as error:  # noqa: BLE001  as above
-            self._outbox.say(failure_of(error, on_gpu=painter.facts.device != "cpu"))
+            # If it is the last word, the daemon hangs up when it has heard it, and with that this process ends.
+            self._outbox.say(painter.failure(error, request).measured())
 
 
 class Outbox:

@@ -70,6 +70,8 @@ class WorkerSettings(Record):
         preview_seconds: between two previews of the picture so far, in `.previews` in the outbox; 0 for none.
         idle_release_minutes: time without a job after which the worker ends and gives the device back, until the next
             job; 0 keeps it.
+        max_memory_gib: memory of the machine, in GiB, above which the worker is replaced after a job; 0 is half of what
+            there is, shared by the workers of this machine, and no bound in a cluster.
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=100, strict=True)] = 3
@@ -77,6 +79,7 @@ class WorkerSettings(Record):
     checkpoint_seconds: NonNegativeFloat = 60
     preview_seconds: NonNegativeFloat = 30
     idle_release_minutes: NonNegativeFloat = 0
+    max_memory_gib: NonNegativeFloat = 0
 
 
 class Workers(StrEnum):

@@ -222,9 +222,11 @@ class Daemon:
             if folder is None:
                 self._pool.rest()
                 return
-            easel = self._pool.free()
+            spare_memory = self._spares_memory(folder)
+            easel = self._pool.free(spare_memory=spare_memory)
             if easel is None and self._needs_worker(folder):
-                self._pool.prepare(max(1, self._survey.jobs().counts.waiting))
+                workers = 1 if spare_memory else max(1, self._survey.jobs().counts.waiting)
+                self._pool.prepare(workers, spare_memory=spare_memory)
                 return
             try:
                 claimed = self._queue.claim(self._now(), self._jobs.pending)
@@ -237,6 +239,11 @@ class Daemon:
                 self._outcomes.interrupted(claimed)
                 return
             easel.paint(claimed)
+
+    def _spares_memory(self, folder: JobFolder) -> bool:
+        with trouble("read the queue"), contextlib.suppress(DamagedJobError):
+            return folder.read().spares_memory
+        return False
 
     def _needs_worker(self, folder: JobFolder) -> bool:
         with trouble("read the queue"):

@@ -1,5 +1,6 @@
 """An easel of the daemon: a worker, and the job it has."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -7,11 +8,12 @@ from typing import Final, NamedTuple
 import structlog
 
 from nstd.config.settings import WorkerSettings
-from nstd.daemon.job_events import Note, conclude, request_for, take_note
+from nstd.daemon.job_events import End, Note, conclude, request_for, take_note
 from nstd.daemon.metrics import Metrics
 from nstd.daemon.outcomes import Outcomes, names
 from nstd.daemon.status import CurrentJob, WorkerState, WorkerStatus
 from nstd.errors import ConfigError, EngineError, SpoolError
+from nstd.memory import GIB
 from nstd.spool.durable import trouble
 from nstd.spool.folders import Folders
 from nstd.spool.jobs import ClaimedJob
@@ -53,6 +55,7 @@ class Place(NamedTuple):
         setup: to start it with.
         settings: how it runs jobs.
         start: makes it.
+        most_bytes: of the machine's memory, with which it may go on to another job.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Place(NamedTuple):
     setup: Setup
     settings: WorkerSettings
     start: StartWorker
+    most_bytes: float = math.inf
 
 
 class Easel:
@@ -112,7 +116,7 @@ class Easel:
 
     def use(self, place: Place) -> None:
         """Go by these settings from the next job on."""
-        self.name, self.subject, self._setup, self._settings, self._start = place
+        self.name, self.subject, self._setup, self._settings, self._start, self._most_bytes = place
 
     @property
     def is_idle(self) -> bool:
@@ -133,17 +137,25 @@ class Easel:
         reason = self._waits_for if state is WorkerState.WAITING else ""
         return WorkerStatus(name=self.name, place=self._place, state=state, reason=reason)
 
-    def prepare(self) -> bool:
+    def suits(self, *, spare_memory: bool) -> bool:
+        """Tell whether there is a worker that was started to spare memory, or not to."""
+        return self.worker is not None and self.worker.setup.spare_memory == spare_memory
+
+    def prepare(self, *, spare_memory: bool = False) -> bool:
         """Have a worker with the network loaded; return whether it is there already.
+
+        Args:
+            spare_memory: for a job that lacked memory before.
 
         Raises:
             SpoolError: the machine has no room for another process.
         """
-        if self.worker and (self.worker.setup, self._starter) != (self._setup, self._start) and not self.claimed:
+        setup = self._setup.model_copy(update={"spare_memory": spare_memory})
+        if self.worker and (self.worker.setup, self._starter) != (setup, self._start) and not self.claimed:
             self.close()
         if self.worker is None:
             with trouble("start the worker"):
-                self.worker, self._starter = self._start(self._setup), self._start
+                self.worker, self._starter = self._start(setup), self._start
             self._has_had_a_job = False
             self._patience = self._new_patience(0)
             self._metrics.worker_started()
@@ -237,6 +249,8 @@ class Easel:
         for event in worker.read_events():
             self._patience.heard()
             self._act_on(event)
+        if self.worker is not worker:  # it was replaced at its last word
+            return
         if worker.events.closed:
             self._bury(worker, "", is_to_blame=worker.falls_by_its_job)
         elif not self.is_well():
@@ -263,8 +277,7 @@ class Easel:
                 msg = f"the worker cannot begin: {event.message}"
                 raise SpoolError(msg)
             case _ if claimed := self._release():
-                conclude(self._outcomes, claimed, event, self._worker_log())
-                self.idle_since = self._clock()
+                self._conclude(claimed, event)
 
     def _welcome(self, ready: Ready) -> None:
         self.is_ready, self.idle_since, self._waits_for = True, self._clock(), ""
@@ -295,6 +308,20 @@ class Easel:
             self.claimed = take_note(self._outcomes, self.claimed, event)
         if isinstance(event, Resumed):
             self._counted = event.number
+
+    def _conclude(self, claimed: ClaimedJob, event: End) -> None:
+        worker_log = self._worker_log()
+        if isinstance(event, Failed) and event.is_last:
+            self._replace("its GPU cannot be relied upon after such an error")
+        elif event.resident_bytes > self._most_bytes:
+            held, most = event.resident_bytes / GIB, self._most_bytes / GIB
+            self._replace(f"it holds {held:.1f} GiB of memory, and may hold {most:.1f} GiB")
+        conclude(self._outcomes, claimed, event, worker_log)
+
+    def _replace(self, reason: str) -> None:
+        """End the worker, which has no job any more; another one is started for the next job."""
+        _log.info("worker_replaced", worker=self.name, place=self._place, reason=reason)
+        self.close()
 
     def _bury(self, worker: Worker, manner: str, *, is_to_blame: bool) -> None:
         """Clear up after a worker that has ended by itself, or was ended because it hung.

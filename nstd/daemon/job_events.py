@@ -52,6 +52,7 @@ def request_for(claimed: ClaimedJob, folders: Folders, settings: WorkerSettings)
             preview=claimed.folder.preview(folders),
             preview_seconds=settings.preview_seconds,
         ),
+        spare_memory=job.spares_memory,
     )
 
 
@@ -99,6 +100,8 @@ def conclude(outcomes: Outcomes, claimed: ClaimedJob, event: End, worker_log: tu
             outcomes.refused(claimed, FailureKind.INPUT, event.message)
         case Failed(blame=Blame.STYLE):
             outcomes.refused(claimed, FailureKind.STYLE, event.message)
+        case Failed(blame=Blame.MEMORY):
+            outcomes.lacked_memory(claimed, event.message, may_pass=event.may_pass)
         case Failed(blame=Blame.MACHINE):
             outcomes.deferred(claimed, event.message)
             raise SpoolError(event.message)

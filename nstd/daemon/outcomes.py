@@ -24,6 +24,8 @@ from nstd.spool.queue import Queue
 from nstd.spool.recover import Repair, Repaired
 
 _REMEMBERED_RESULTS: Final = 10
+# With the pauses between them these take about an hour, within which a game may end; a card that is too small stays so.
+_TRIES_FOR_MEMORY: Final = 60
 
 _log = structlog.get_logger()
 
@@ -121,6 +123,26 @@ class Outcomes:
     def deferred(self, claimed: ClaimedJob, reason: str) -> None:
         """Put a job back until the machine's trouble has passed; its attempt does not count."""
         self._end(claimed, self._give_back, SpoolError(reason))
+
+    def lacked_memory(self, claimed: ClaimedJob, reason: str, *, may_pass: bool) -> None:
+        """Try a job again for which a GPU lacked memory: with less of it, then for as long as others have it.
+
+        Its attempt does not count, but such tries are counted, and come to an end.
+
+        Args:
+            claimed: the job.
+            reason: for a person.
+            may_pass: other programs have the memory now.
+        """
+        tries = claimed.job.lacked_memory + 1
+        claimed = self._note(claimed, lacked_memory=tries)
+        if tries == 1:
+            _log.warning("job_spares_memory", **names(claimed.job), reason=reason)
+            self._end(claimed, self._give_back)
+        elif may_pass and tries <= _TRIES_FOR_MEMORY:
+            self.deferred(claimed, reason)
+        else:
+            self.refused(claimed, FailureKind.MEMORY, reason)
 
     def is_spent(self, claimed: ClaimedJob) -> bool:
         """Give a job up whose earlier attempts all ended the daemon with them, and tell whether that is so."""

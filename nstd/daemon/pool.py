@@ -15,6 +15,7 @@ from nstd.daemon.outcomes import Outcomes
 from nstd.daemon.status import CurrentJob, WorkerStatus
 from nstd.daemon.trouble import Delays, Part
 from nstd.errors import ConfigError, SpoolError
+from nstd.memory import GIB, allowed_bytes
 from nstd.spool.folders import Folders
 from nstd.spool.jobs import Wish
 from nstd.worker.line import LineReader
@@ -22,6 +23,7 @@ from nstd.worker.messages import Setup
 from nstd.worker.process import WorkerProcess
 
 _NEVER: Final = math.inf
+_SHARE_OF_MEMORY: Final = 0.5
 
 JoinCluster = Callable[[ClusterSettings], Cluster]
 
@@ -105,29 +107,39 @@ class Pool:
         """Tell whether another job could be painted, perhaps by a worker that is still to be started."""
         return any(True for _ in self._idle())
 
-    def free(self) -> Easel | None:
+    def free(self, *, spare_memory: bool = False) -> Easel | None:
         """Return one whose worker can have a job at once: the one that had one last, so that the others may end.
+
+        Args:
+            spare_memory: the job lacked memory before.
 
         Raises:
             SpoolError: a worker cannot be started in place of another, only where delays are strict.
         """
         for easel in sorted(self._idle(), key=lambda easel: -easel.idle_since):
             with self._guarding(easel):
-                if easel.is_ready and easel.prepare():
+                suits = easel.is_ready and easel.suits(spare_memory=spare_memory)
+                if suits and easel.prepare(spare_memory=spare_memory):
                     return easel
         return None
 
-    def prepare(self, jobs: int) -> None:
+    def prepare(self, jobs: int, *, spare_memory: bool = False) -> None:
         """Have workers for so many jobs besides those that are being painted, as far as there may be so many.
+
+        Args:
+            jobs: how many.
+            spare_memory: they lacked memory before.
 
         Raises:
             SpoolError: a worker cannot be started, only where delays are strict.
         """
-        # Those that run already come first.
-        idle = sorted(self._idle(), key=lambda easel: easel.worker is None)
+        # Those that run already come first, and of them those that need not be started anew.
+        idle = sorted(
+            self._idle(), key=lambda easel: (easel.worker is None, not easel.suits(spare_memory=spare_memory))
+        )
         for easel in idle[:jobs]:
             with self._guarding(easel):
-                easel.prepare()
+                easel.prepare(spare_memory=spare_memory)
 
     def read(self) -> None:
         """Act on all that the workers have said, and on their silence.
@@ -214,10 +226,12 @@ class Pool:
             return
         self._leave_clusters()
         devices = engine.devices or (engine.device,)
+        own_choice = settings.max_memory_gib * GIB * len(devices)
+        most_bytes = own_choice or (allowed_bytes() or math.inf) * _SHARE_OF_MEMORY
         for device in devices:
             subject = Part.PAINTING if len(devices) == 1 else f"{Part.PAINTING} on {device}"
             own = setup.model_copy(update={"engine": engine.model_copy(update={"device": device, "devices": ()})})
-            yield Place(device, subject, own, settings, self._start)
+            yield Place(device, subject, own, settings, self._start, most_bytes / len(devices))
 
     def _places_in_cluster(self, ray: RaySettings, setup: Setup, settings: WorkerSettings) -> Iterator[Place]:
         """They share their pause: what one meets with is mostly the cluster's trouble."""
@@ -226,10 +240,12 @@ class Pool:
             self._leave_clusters()
             cluster = self._join(ray.cluster)
             self._clusters.append(cluster)
+        # How much the nodes have is not known here.
+        most_bytes = settings.max_memory_gib * GIB or math.inf
         brief = settings.model_copy(update={"idle_release_minutes": ray.idle_minutes})
         for number in range(1, ray.most_workers + 1):
             stays = ray.workers is not None or number <= ray.min_workers
-            yield Place(f"ray {number}", Part.PAINTING, setup, settings if stays else brief, cluster.start)
+            yield Place(f"ray {number}", Part.PAINTING, setup, settings if stays else brief, cluster.start, most_bytes)
 
     def _leave_clusters(self) -> None:
         for cluster in self._clusters:

@@ -1,6 +1,5 @@
 """What this machine computes on, and how precisely."""
 
-import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from nstd.config.settings import EngineSettings, Precision
 from nstd.errors import ConfigError
+from nstd.memory import resident_bytes
 
 _BFLOAT16_CPU_FLAGS: Final = ("avx512_bf16", "amx_bf16")
 _BFLOAT16_CAPABILITY: Final = (8, 0)
@@ -17,7 +17,6 @@ _BFLOAT16_CAPABILITY: Final = (8, 0)
 _FLOAT16_CAPABILITY: Final = (7, 0)
 """Of Volta, the first with tensor cores."""
 _MIB_PER_GIB: Final = 1024
-_STATM: Final = Path("/proc/self/statm")
 
 
 class Device(NamedTuple):
@@ -68,11 +67,16 @@ def claim_device(
 
 
 def memory_bytes(devices: ModuleType = tf.config) -> int:
-    """Return the memory that is taken now: by TensorFlow of its GPU; without one, by this process of the machine's."""
+    """Return the memory that is taken now: by TensorFlow of its GPU; without one, by this process of the machine's.
+
+    0 if TensorFlow does not tell.
+    """
     if devices.get_visible_devices("GPU"):
-        return int(devices.experimental.get_memory_info("GPU:0")["current"])
-    pages = int(_STATM.read_text().split()[1])
-    return pages * resource.getpagesize()
+        try:
+            return int(devices.experimental.get_memory_info("GPU:0")["current"])
+        except (ValueError, RuntimeError):  # not every allocator counts
+            return 0
+    return resident_bytes()
 
 
 def _gpu_named(name: str, gpus: Sequence[tf.config.PhysicalDevice]) -> tf.config.PhysicalDevice:

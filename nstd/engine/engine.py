@@ -37,23 +37,40 @@ class Engine:
         self._statistics = StatisticsCache()
 
     def transfer(
-        self, content: Picture, styles: Sequence[Style], settings: TransferSettings, start: State | None = None
+        self,
+        content: Picture,
+        styles: Sequence[Style],
+        settings: TransferSettings,
+        start: State | None = None,
+        *,
+        spare_memory: bool = False,
     ) -> Transfer:
-        """Prepare the painting of one content image, from its beginning or from a state; see `Transfer`."""
-        return Transfer(self.descent(settings), content, styles, settings, start=start, cache=self._statistics)
+        """Prepare the painting of one content image, from its beginning or from a state; see `Transfer`.
 
-    def state(self, settings: TransferSettings, progress: Progress, arrays: Sequence[NDArray[np.float32]]) -> State:
+        With `spare_memory` L-BFGS remembers less.
+        """
+        descent = self.descent(settings, spare_memory=spare_memory)
+        return Transfer(descent, content, styles, settings, start=start, cache=self._statistics)
+
+    def state(
+        self,
+        settings: TransferSettings,
+        progress: Progress,
+        arrays: Sequence[NDArray[np.float32]],
+        *,
+        spare_memory: bool = False,
+    ) -> State:
         """Make the state of a transfer with these settings of what it was written as; see `state_of`."""
-        return state_of(progress, arrays, self.descent(settings).signature)
+        return state_of(progress, arrays, self.descent(settings, spare_memory=spare_memory).signature)
 
-    def descent(self, settings: TransferSettings) -> Descent:
+    def descent(self, settings: TransferSettings, *, spare_memory: bool = False) -> Descent:
         """Return the step for the settings' layers and optimiser; its graph serves all pictures that use these."""
-        structure = (Objective.structure(settings), settings.optimizer)
+        structure = (Objective.structure(settings), settings.optimizer, spare_memory)
         descent = self._descents.pop(structure, None)
         if descent is None:
             self._make_room()
             evaluator = WholeEvaluator(Objective(self._extractor, settings))
-            descent = Descent(evaluator, make_optimizer(settings.optimizer))
+            descent = Descent(evaluator, make_optimizer(settings.optimizer, spare_memory=spare_memory))
         # The last used is the last in order.
         self._descents[structure] = descent
         return descent

@@ -217,7 +217,7 @@ def _retriable(job_id: str, failed: JobFolder, failure: Failure | None) -> tuple
     if failure is None or failure.job is None or failure.photo is None:
         msg = f"{to_text(failed.path)}: the record of this job is damaged; drop its photo into the inbox again"
         raise InputError(msg)
-    anew = dict.fromkeys(("attempts", "forgiven", "came_to", "resumes"), 0)
+    anew = dict.fromkeys(("attempts", "forgiven", "came_to", "resumes", "lacked_memory"), 0)
     job = failure.job.model_copy(update={**anew, "siblings": (job_id,)})
     return job, failed.path / to_name(failure.photo)
 

@@ -29,9 +29,9 @@ def main() -> None:
     # TensorFlow takes seconds to load; the line must be listened to meanwhile.
     from nstd.worker.serve import serve  # noqa: PLC0415
 
-    serve(Setup.model_validate_json(sys.argv[1]), conversation)
+    status = serve(Setup.model_validate_json(sys.argv[1]), conversation)
     # The listening thread holds standard input, which an orderly end would wait for.
-    os._exit(os.EX_CONFIG)
+    os._exit(status)
 
 
 if __name__ == "__main__":

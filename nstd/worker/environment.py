@@ -24,20 +24,23 @@ def worker_environment(environ: Mapping[str, str], setup: Setup) -> dict[str, st
         environ: the environment so far.
         setup: the worker's.
     """
-    variables = tensorflow_environment(environ, setup.cache)
+    spare_memory = setup.spare_memory and not setup.engine.gpu_memory_gib
+    variables = tensorflow_environment(environ, setup.cache, spare_memory=spare_memory)
     if setup.engine.device.startswith(_UUIDS):
         variables["CUDA_VISIBLE_DEVICES"] = setup.engine.device
     return variables
 
 
-def tensorflow_environment(environ: Mapping[str, str], cache: Path) -> dict[str, str]:
+def tensorflow_environment(environ: Mapping[str, str], cache: Path, *, spare_memory: bool = False) -> dict[str, str]:
     """Return the variables to set, so that a user's own Keras settings cannot change the arithmetic.
 
     Args:
         environ: the environment so far; what the user set about log levels and CUDA's cache is kept.
         cache: a folder for what the libraries store.
+        spare_memory: let CUDA manage a GPU's memory, which leaves fewer gaps; it knows of no limit.
     """
-    return {
+    allocator = {"TF_GPU_ALLOCATOR": environ.get("TF_GPU_ALLOCATOR", "cuda_malloc_async")} if spare_memory else {}
+    return allocator | {
         # TensorFlow fails to load without a home, and a service has none.
         "HOME": environ.get("HOME", str(cache)),
         "KERAS_BACKEND": "tensorflow",
@@ -58,13 +61,14 @@ def tensorflow_environment(environ: Mapping[str, str], cache: Path) -> dict[str,
 
 
 @contextmanager
-def loading_tensorflow(cache: Path) -> Iterator[None]:
+def loading_tensorflow(cache: Path, *, spare_memory: bool = False) -> Iterator[None]:
     """Set these variables in this process, and keep quiet while TensorFlow is imported and finds its devices.
 
     Args:
         cache: a folder for what the libraries store.
+        spare_memory: see `tensorflow_environment`.
     """
-    os.environ.update(tensorflow_environment(os.environ, cache))
+    os.environ.update(tensorflow_environment(os.environ, cache, spare_memory=spare_memory))
     with _without_chatter():
         yield
 

@@ -2,12 +2,13 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, TypeAdapter
 
 from nstd.config.settings import EngineSettings, Limits
 from nstd.job import Count, EngineFacts, FileFacts, Losses, Painting, Seconds
+from nstd.memory import resident_bytes
 from nstd.preset import Preset, Record
 
 
@@ -16,11 +17,13 @@ class Setup(Record):
 
     Attributes:
         cache: the folder where the network's weights are stored.
+        spare_memory: take a GPU's memory so that little of it lies idle, though that costs time.
     """
 
     engine: EngineSettings
     limits: Limits
     cache: Path
+    spare_memory: bool = False
 
 
 class Source(FileFacts):
@@ -57,6 +60,7 @@ class Request(Record):
     Attributes:
         picture: where the finished picture is committed.
         interim: None where nothing is kept.
+        spare_memory: paint with less of the device's memory, and somewhat worse.
     """
 
     type: Literal["request"] = "request"
@@ -65,6 +69,7 @@ class Request(Record):
     styles: tuple[StyleSource, ...]
     picture: Path
     interim: Interim | None = None
+    spare_memory: bool = False
 
 
 class Stop(Record):
@@ -176,14 +181,28 @@ class Noted(Record):
     note: str
 
 
-class Done(Record):
+class _End(Record):
+    """The last word about a request.
+
+    Attributes:
+        resident_bytes: memory of the machine that the worker holds then; 0 if it is not told.
+    """
+
+    resident_bytes: Count = 0
+
+    def measured(self) -> Self:
+        """Return the same with what this process holds now."""
+        return self.model_copy(update={"resident_bytes": resident_bytes()})
+
+
+class Done(_End):
     """The picture is committed."""
 
     type: Literal["done"] = "done"
     painting: Painting
 
 
-class Interrupted(Record):
+class Interrupted(_End):
     """The request was stopped because a `Stop` came; if its checkpoint could be written, nothing is lost."""
 
     type: Literal["interrupted"] = "interrupted"
@@ -196,21 +215,26 @@ class Blame(StrEnum):
     STYLE = "style"
     INPUT = "input"
     MACHINE = "machine"
+    MEMORY = "memory"
     ENGINE = "engine"
 
 
-class Failed(Record):
+class Failed(_End):
     """The request, or the setup, came to nothing.
 
     Attributes:
         message: the reason, for a person.
         traceback: for a developer; empty where the message says all.
+        is_last: the worker ends with it: what has failed may have left its GPU in a state that fails all that follows.
+        may_pass: memory is lacking because other programs have it.
     """
 
     type: Literal["failed"] = "failed"
     blame: Blame
     message: str
     traceback: str = ""
+    is_last: bool = False
+    may_pass: bool = False
 
 
 Command = Request | Stop

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 import tensorflow as tf
 
 from nstd import __version__
-from nstd.config.settings import EngineSettings, Limits
+from nstd.config.settings import EngineSettings, Limits, Precision
 from nstd.engine.device import claim_device, memory_bytes
 from nstd.engine.engine import Engine
+from nstd.engine.gpu_memory import gpu_memory
 from nstd.engine.pixels import Picture
 from nstd.engine.styles import Style
 from nstd.engine.transfer import Transfer
@@ -21,14 +22,18 @@ from nstd.images.decode import decode_fitted, decode_scaled, probe_image
 from nstd.images.encode import check_picture, encode_image
 from nstd.images.resize import size_of
 from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
+from nstd.memory import GIB
 from nstd.spool.durable import trouble
 from nstd.weights.store import Weights
 from nstd.worker.checkpoint import Checkpoint, Identity, Provenance
+from nstd.worker.failure import failure_of
 from nstd.worker.files import Disk, Files
 from nstd.worker.keeper import Keeper, recall
 from nstd.worker.messages import (
+    Blame,
     Done,
     Event,
+    Failed,
     Interrupted,
     Noted,
     Request,
@@ -38,6 +43,7 @@ from nstd.worker.messages import (
     Stepped,
     StyleSource,
 )
+from nstd.worker.shortage import explained
 
 
 class Painter:
@@ -62,6 +68,9 @@ class Painter:
         self._limits = limits
         self._style_sizes: dict[str, tuple[int, int]] = {}
         self._engine = Engine(weights.network, weights.arrays, device.precision)
+        self._memory = gpu_memory(device.name) if device.name != "cpu" else None
+        self._limit_bytes = settings.gpu_memory_gib * GIB
+        self._size: tuple[int, int] | None = None
         self.facts = EngineFacts(
             network=weights.network,
             weights_source=weights.source,
@@ -90,13 +99,14 @@ class Painter:
             SpoolError: the machine cannot read or write a file.
             EngineError: the computation went wrong.
         """
-        started_at, lap = _now(), _stopwatch()
+        started_at, lap, self._size = _now(), _stopwatch(), None
         content, content_size = decode_fitted(
             self._files.image(request.content.path),
             self._limits,
             request.preset.size_px,
             name=request.content.name,
         )
+        self._size = size_of(content)
         beginning = Checkpoint(
             identity=self._identity(request),
             provenance=Provenance(**self.facts.model_dump(include={*Provenance.model_fields})),
@@ -146,6 +156,20 @@ class Painter:
         )
         yield Done(painting=painting)
 
+    def failure(self, error: Exception, request: Request) -> Failed:
+        """Say who must act on what `run` has raised, and on a GPU without memory what would fit.
+
+        Args:
+            error: that.
+            request: the request that it came of.
+        """
+        failed = failure_of(error, on_gpu=self.facts.device != "cpu")
+        if failed.blame is not Blame.MEMORY:
+            return failed
+        size = self._size or (request.preset.size_px, request.preset.size_px)
+        in_float32 = self.facts.precision == Precision.FLOAT32
+        return explained(failed, size, self._memory, limit_bytes=self._limit_bytes, in_float32=in_float32)
+
     def _identity(self, request: Request) -> Identity:
         return Identity(
             network=self.facts.network,
@@ -163,13 +187,15 @@ class Painter:
         The state that it starts from is nowhere else: it would be held for as long as the painting goes on.
         """
         styles = [self._style(source) for source in request.styles]
-        transfer = functools.partial(self._engine.transfer, content, styles, request.preset)
+        transfer = functools.partial(
+            self._engine.transfer, content, styles, request.preset, spare_memory=request.spare_memory
+        )
         try:
             recalled = recall(request.interim.checkpoint, beginning.identity, self._files) if request.interim else None
             if recalled is None:
                 return transfer(), beginning, None
             checkpoint, arrays = recalled
-            state = self._engine.state(request.preset, checkpoint.progress, arrays)
+            state = self._engine.state(request.preset, checkpoint.progress, arrays, spare_memory=request.spare_memory)
         except CheckpointError as error:
             return transfer(), beginning, StartedOver(reason=str(error))
         progress, differs = checkpoint.progress, checkpoint.provenance.changes_to(beginning.provenance)
