@@ -53,7 +53,11 @@ class Machine:
             get_device_details=lambda _gpu: details,
             get_memory_growth=lambda gpu: gpu in self.grows,
             set_memory_growth=self._set_memory_growth,
+            enable_tensor_float_32_execution=self._allow_tf32,
         )
+
+    def _allow_tf32(self, allowed: bool) -> None:  # noqa: FBT001  TensorFlow calls it so
+        self.tf32 = allowed
 
     def list_physical_devices(self, _kind: str) -> list[str]:
         return self.gpus
@@ -144,3 +148,18 @@ def test_memory_without_a_gpu_is_what_this_process_holds():
     status = Path("/proc/self/status").read_text()
     kibibytes = int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
     assert memory_bytes(machine) == pytest.approx(kibibytes * 1024, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("precision", "capability", "allowed"),
+    [
+        (Precision.FLOAT32, (8, 6), False),
+        (Precision.AUTO, (8, 6), True),
+        (Precision.AUTO, (7, 0), True),
+        (Precision.AUTO, (6, 1), False),
+    ],
+)
+def test_float32_is_true_float32_on_a_gpu(tmp_path, precision, capability, allowed):
+    machine = Machine(compute_capability=capability)
+    claim_device(EngineSettings(device="gpu:0", precision=precision), tmp_path, machine)
+    assert machine.tf32 is allowed

@@ -14,6 +14,7 @@ from nstd.engine.extractor import Extractor, LayerArrays
 from nstd.engine.objective import Objective
 from nstd.engine.optimizers import make_optimizer
 from nstd.engine.pixels import Picture
+from nstd.engine.smoke import check_device
 from nstd.engine.state import Progress, State, state_of
 from nstd.engine.styles import StatisticsCache, Style
 from nstd.engine.transfer import Transfer
@@ -32,9 +33,18 @@ class Engine:
     """
 
     def __init__(self, network: Network, weights: Mapping[str, LayerArrays], precision: Precision) -> None:
+        self._network = network
         self._extractor = Extractor(network, weights, precision)
         self._descents: dict[Hashable, Descent] = {}
         self._statistics = StatisticsCache()
+
+    def check_device(self, device: str, weights: Mapping[str, LayerArrays]) -> None:
+        """Have the device that this process computes on evaluate a picture, and the CPU the same; see `smoke`.
+
+        Raises:
+            ConfigError: they differ.
+        """
+        check_device(device, self._extractor, self._network, weights)
 
     def transfer(
         self,

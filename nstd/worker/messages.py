@@ -79,7 +79,7 @@ class Stop(Record):
 
 
 class Waiting(Record):
-    """There is no place for the worker yet; the reason says what it waits for."""
+    """The worker is not ready yet: there is no place for it, or it loads; the reason says what it waits for."""
 
     type: Literal["waiting"] = "waiting"
     reason: str

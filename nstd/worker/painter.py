@@ -68,6 +68,8 @@ class Painter:
         self._limits = limits
         self._style_sizes: dict[str, tuple[int, int]] = {}
         self._engine = Engine(weights.network, weights.arrays, device.precision)
+        if device.name != "cpu":
+            self._engine.check_device(device.name, weights.arrays)
         self._memory = gpu_memory(device.name) if device.name != "cpu" else None
         self._limit_bytes = settings.gpu_memory_gib * GIB
         self._size: tuple[int, int] | None = None

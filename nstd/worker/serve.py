@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from nstd.weights.store import load_weights
 from nstd.worker.conversation import Conversation
 from nstd.worker.failure import failure_of
+from nstd.worker.loading import telling
 from nstd.worker.messages import Done, Failed, Interrupted, Ready, Request, Setup
 from nstd.worker.painter import Painter
 
@@ -18,8 +19,9 @@ def serve(setup: Setup, conversation: Conversation) -> int:
         has been told.
     """
     try:
-        weights = load_weights(setup.engine.network, setup.cache)
-        painter = Painter(setup.engine, setup.limits, weights)
+        with telling(conversation.send):
+            weights = load_weights(setup.engine.network, setup.cache)
+            painter = Painter(setup.engine, setup.limits, weights)
     except Exception as error:  # noqa: BLE001  whatever it is, the daemon must hear of it
         conversation.send(failure_of(error))
         return os.EX_CONFIG
