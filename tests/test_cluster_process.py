@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from daemon_world import eventually
+from structlog.testing import capture_logs
 
 from nstd.cluster.process import Cluster, RemoteWorker
 from nstd.config.settings import ClusterSettings, EngineSettings, Limits
@@ -90,6 +91,19 @@ def test_end_of_the_driver_ends_all_lines_and_its_last_words_are_told(make_clust
     second = cluster.start(SETUP)
     assert second.pid != first.pid
     second.close()
+
+
+def test_warnings_of_the_driver_are_logged_as_such_and_are_no_last_words(make_cluster):
+    first = (
+        "sys.stderr.write('all is well\\n'); from nstd.cluster.messages import warn; warn('Ray\\nis new'); sys.exit(1)"
+    )
+    cluster = make_cluster(first)
+    with capture_logs() as logs:
+        worker = cluster.start(SETUP)
+        eventually(lambda: is_over(worker), "the end of the line")
+        assert worker.close() == "is out of reach: all is well"
+    warnings = [one for one in logs if one["log_level"] == "warning"]
+    assert warnings == [{"event": "cluster_doubtful", "reason": "Ray is new", "log_level": "warning"}]
 
 
 def test_cluster_that_is_left_ends_with_its_last_worker(make_cluster):

@@ -15,7 +15,7 @@ from nstd.config.load import load_config
 CLUSTER = Path(__file__).parent.parent / "examples" / "cluster"
 ALIVE = "import ray; ray.init(address='127.0.9.1:6379'); print(sum(node['Alive'] for node in ray.nodes()))"
 KNOCK = """
-from nstd.cluster.access import lets_in
+from nstd.cluster.door import lets_in
 for token in ("", "another", open(".ray/auth_token").read()):
     print(lets_in("127.0.9.1:6379", token, is_client=False), lets_in("127.0.9.1:10001", token, is_client=True))
 """

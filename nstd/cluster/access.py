@@ -6,26 +6,30 @@ Reference:
 
 import contextlib
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import grpc
 import ray
-from ray.exceptions import AuthenticationError
+from ray.exceptions import RayError
 
+from nstd.cluster.messages import warn
 from nstd.config.settings import ClusterSettings
 from nstd.errors import ConfigError, SpoolError
 
 _AUTO: Final = "auto"
 _CLIENT: Final = "ray://"
-# What each kind of server answers to anybody who may call it; both do nothing.
-_QUESTION: Final = {True: "/ray.rpc.RayletDriver/ClusterInfo", False: "/ray.rpc.NodeInfoGcsService/CheckAlive"}
 _ANSWER_SECONDS: Final = 10.0
-_NO_ANSWER: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-_REFUSAL: Final = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 _TOKEN_FILE: Final = "~/.ray/auth_token"  # noqa: S105  the file of one
+_LOOKED_FOR: Final = f"looked for in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH and {_TOKEN_FILE}"
+# The oldest and the newest that the tests have run with; pyproject.toml allows no others.
+TESTED: Final = ((2, 52), (2, 60))
+# What another version may call otherwise; Ray promises none of it.
+_RENAMED: Final = (AttributeError, ImportError, LookupError, TypeError)
+# It came with 2.52; a version that names it otherwise has it in the same family.
+_AuthenticationError: Final = getattr(ray.exceptions, "AuthenticationError", RayError)
 
 
 def connect(settings: ClusterSettings) -> None:
@@ -36,6 +40,7 @@ def connect(settings: ClusterSettings) -> None:
         SpoolError: it cannot be reached.
     """
     where = f"the Ray cluster at {settings.address}"
+    _compare_version(ray.__version__)
     try:
         # Ray itself tries for minutes before it gives up, and shows its token to whoever is there.
         if settings.address != _AUTO:
@@ -44,7 +49,7 @@ def connect(settings: ClusterSettings) -> None:
         ray.init(address=settings.address, log_to_driver=False, logging_level="error")
         if settings.address == _AUTO:
             _check_door(settings, where)
-    except AuthenticationError as error:
+    except _AuthenticationError as error:
         msg = f"ray.address: {where} does not let nstd in: {_in_a_line(error)}"
         raise ConfigError(msg) from error
     except (ConnectionError, TimeoutError, OSError, ValueError) as error:
@@ -55,6 +60,13 @@ def connect(settings: ClusterSettings) -> None:
         raise ConfigError(msg) from error
 
 
+def _compare_version(installed: str) -> None:
+    oldest, newest = TESTED
+    if not oldest <= tuple(map(int, re.findall(r"\d+", installed)[:2])) <= newest:
+        tested = " to ".join(f"{major}.{minor}" for major, minor in TESTED)
+        warn(f"nstd has not been tested with Ray {installed}, only with Ray {tested}")
+
+
 def _reach(server: str) -> None:
     host, _, port = server.rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS):
@@ -62,6 +74,27 @@ def _reach(server: str) -> None:
 
 
 def _check_door(settings: ClusterSettings, where: str) -> None:
+    token = own_token(os.environ)
+    if not (token.isascii() and token.isprintable()):
+        msg = f"ray.address: the token for {where} must be one line of printable ASCII, found other characters in it"
+        raise ConfigError(msg)
+    try:
+        _knock(settings, where, token)
+    except _RENAMED as error:
+        why = str(error) if type(error) is LookupError else f"{type(error).__name__}: {error}"
+        if not (token or settings.insecure or has_tls()):
+            msg = (
+                f"ray.address: cannot tell whether {where} lets anybody in ({why}), and nstd has no token for it "
+                f"({_LOOKED_FOR}): give it one, or set ray.insecure: true"
+            )
+            raise ConfigError(msg) from error
+        warn(f"could not check whether {where} lets anybody in, and whether it knows nstd's token: {why}")
+
+
+def _knock(settings: ClusterSettings, where: str, token: str) -> None:
+    # Here, where the want of what it imports is noticed.
+    from nstd.cluster.door import lets_in  # noqa: PLC0415  as said
+
     server, is_client = _server(settings), settings.address.startswith(_CLIENT)
     if not settings.insecure and lets_in(server, "", is_client=is_client):
         msg = (
@@ -69,46 +102,14 @@ def _check_door(settings: ClusterSettings, where: str) -> None:
             "RAY_AUTH_MODE=token, or set ray.insecure: true"
         )
         raise ConfigError(msg)
-    token = own_token(os.environ)
-    if not (token.isascii() and token.isprintable()):
-        msg = f"ray.address: the token for {where} must be one line of printable ASCII, found other characters in it"
-        raise ConfigError(msg)
-    if not _has_tls() and not lets_in(server, token, is_client=is_client):
-        msg = (
-            f"ray.address: {where} does not let nstd in: its token is none or another one (looked for in "
-            f"RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH and {_TOKEN_FILE})"
-        )
+    if not has_tls() and not lets_in(server, token, is_client=is_client):
+        msg = f"ray.address: {where} does not let nstd in: its token is none or another one ({_LOOKED_FOR})"
         raise ConfigError(msg)
 
 
-def lets_in(server: str, token: str, *, is_client: bool) -> bool:
-    """Knock, with a token or none, but never with a certificate, and tell whether that is answered.
-
-    Args:
-        server: host and port.
-        token: empty for none.
-        is_client: it serves Ray's clients, and is not the head itself.
-
-    Raises:
-        ConfigError: it is a server of another kind.
-        SpoolError: nobody answers at all.
-    """
-    metadata = (("authorization", f"Bearer {token}"),) if token else ()
-    with grpc.insecure_channel(server) as channel:
-        try:
-            channel.unary_unary(_QUESTION[is_client])(b"", timeout=_ANSWER_SECONDS, metadata=metadata)
-        except grpc.RpcError as error:
-            code = error.code()
-            if code is grpc.StatusCode.UNIMPLEMENTED:
-                kind = "Ray's server for clients, as with ray://" if is_client else "the head of a Ray cluster"
-                msg = f"ray.address: what answers at {server} is not {kind}"
-                raise ConfigError(msg) from error
-            if code in _NO_ANSWER and not _has_tls():
-                msg = f"cannot tell whom the Ray cluster at {server} lets in: {error.details()}"
-                raise SpoolError(msg) from error
-            # Any other trouble is one that it has with the question, and so is beyond the door.
-            return code not in {*_NO_ANSWER, *_REFUSAL}
-    return True
+def has_tls() -> bool:
+    """Tell whether the cluster speaks to those with a certificate only, as Ray's TLS does."""
+    return os.environ.get("RAY_USE_TLS", "0").lower() in {"1", "true"}
 
 
 def own_token(environ: Mapping[str, str]) -> str:
@@ -126,11 +127,6 @@ def _server(settings: ClusterSettings) -> str:
     if settings.address == _AUTO:
         return str(ray.get_runtime_context().gcs_address)
     return settings.address.removeprefix(_CLIENT)
-
-
-def _has_tls() -> bool:
-    """Tell whether the cluster speaks to those with a certificate only, as Ray's TLS does."""
-    return os.environ.get("RAY_USE_TLS", "0").lower() in {"1", "true"}
 
 
 def _in_a_line(error: Exception) -> str:

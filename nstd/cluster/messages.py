@@ -1,5 +1,6 @@
-"""What an actor says to the driver beside the events of every worker, and what the daemon asks the driver."""
+"""What an actor says to the driver beside the events of every worker, and what daemon and driver say to each other."""
 
+import sys
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
@@ -10,6 +11,8 @@ from nstd.worker.messages import Event
 
 QUESTION: Final = b"?"
 ANSWER: Final = b"!"
+# How a line of the driver's chatter begins that the operator should read.
+WARNING: Final = "nstd warns: "
 
 
 class Greeting(Record):
@@ -44,3 +47,9 @@ class Parcel(Record):
 
 
 SAYINGS: Final[TypeAdapter[Event | Parcel]] = TypeAdapter(Annotated[Event | Parcel, Field(discriminator="type")])
+
+
+def warn(words: str) -> None:
+    """Have the daemon log a warning."""
+    sys.stderr.write(f"{WARNING}{' '.join(words.split())}\n")
+    sys.stderr.flush()

@@ -15,7 +15,7 @@ from typing import IO, ClassVar, Final, cast
 
 import structlog
 
-from nstd.cluster.messages import ANSWER, QUESTION
+from nstd.cluster.messages import ANSWER, QUESTION, WARNING
 from nstd.config.settings import ClusterSettings
 from nstd.worker.line import Line, LineReader
 from nstd.worker.messages import Setup
@@ -188,6 +188,9 @@ class _Driver:
     def read_chatter(self) -> None:
         for line in self.chatter.read():
             text = line.decode(errors="replace").rstrip()
+            if text.startswith(WARNING):
+                _log.warning("cluster_doubtful", reason=text.removeprefix(WARNING))
+                continue
             self._last_lines.append(text)
             _log.debug("driver_said", line=text)
 
