@@ -1,0 +1,301 @@
+"""What stands between the daemon's line to a worker and the actor that this is."""
+
+import contextlib
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple
+
+import ray
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
+
+from nstd import __version__
+from nstd.cluster.actor import Actor
+from nstd.cluster.messages import SAYINGS, Greeting, Parcel
+from nstd.cluster.nodes import answers, is_alive
+from nstd.cluster.store import Store, put
+from nstd.config.settings import ClusterSettings
+from nstd.errors import ConfigError, SpoolError
+from nstd.spool.durable import replace, write_durably_from
+from nstd.worker.messages import (
+    COMMANDS,
+    Blame,
+    Done,
+    Event,
+    Failed,
+    Fallen,
+    Interrupted,
+    Request,
+    Setup,
+    Stop,
+    Waiting,
+    to_line,
+)
+
+_BETWEEN_LOOKS_SECONDS: Final = 1.0
+_SOON_SECONDS: Final = 5.0
+_TO_LEARN_THE_FATE_SECONDS: Final = 60.0
+
+
+class Dismissed(Exception):  # noqa: N818  nothing has gone wrong
+    """The daemon has hung up."""
+
+
+class Line(NamedTuple):
+    """The daemon's line to one worker."""
+
+    setup: Setup
+    commands: IO[bytes]
+    events: IO[bytes]
+
+
+class Relay:
+    """One worker: the daemon's line on one side, an actor on the other.
+
+    Args:
+        line: to the daemon.
+        settings: what the actor needs of a node.
+        store: of what all workers need.
+        actor: what to place there.
+    """
+
+    def __init__(self, line: Line, settings: ClusterSettings, store: Store, actor: type[Actor]) -> None:
+        self._line = line
+        self._store = store
+        self._needs = f"{settings.num_gpus:g} GPU and {settings.num_cpus:g} CPU"
+        # Attempts are the daemon's to count, so no call is repeated by Ray; but it starts what has fallen again.
+        options = ray.remote(
+            num_gpus=settings.num_gpus,
+            num_cpus=settings.num_cpus,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=8,
+        )
+        self._actor = options(actor).remote()
+        self._greeting: Greeting | None = None
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._dismissed = threading.Event()
+        self._is_stopped = threading.Event()
+
+    def run(self) -> None:
+        """Serve the daemon until it hangs up; then the actor ends."""
+        threading.Thread(target=self._obey, daemon=True).start()
+        try:
+            while not self._dismissed.is_set() and self._serve():
+                pass
+        except (Dismissed, BrokenPipeError):
+            pass  # the daemon has hung up
+        except RayError:
+            if not self._dismissed.is_set():
+                raise
+        finally:
+            ray.kill(self._actor)
+            with contextlib.suppress(BrokenPipeError):
+                self._line.events.close()
+
+    def _obey(self) -> None:
+        """Pass commands on."""
+        with self._line.commands as messages:
+            for command in map(COMMANDS.validate_json, messages):
+                if isinstance(command, Stop):
+                    self._is_stopped.set()
+                    self._actor.stop.remote()
+                else:
+                    self._is_stopped.clear()
+                    self._requests.put(command)
+        self._dismissed.set()
+        self._requests.put(None)
+        # It may be in the midst of a picture, or hang; then whoever listens to it hears of its end.
+        ray.kill(self._actor)
+
+    def _serve(self) -> bool:
+        """Paint what is requested, for as long as the actor is the same; return whether another can take its place."""
+        if not self._is_loaded():
+            return False
+        while request := self._requests.get():
+            if not self._is_same():
+                self._tell(Fallen(how="fell while it had nothing to do", with_machine=True))
+                return True
+            try:
+                self._paint(request)
+            except RayActorError:
+                self._fell()
+                return True
+            except (SpoolError, RayError) as error:
+                cause = getattr(error, "cause", None)  # of what an actor's method has raised
+                if isinstance(error, RayTaskError) and not isinstance(cause, RayError):
+                    self._fail(Blame.ENGINE, cause or error, "".join(traceback.format_exception(error)))
+                    continue
+                self._fail(Blame.MACHINE, cause or error)
+                # What it still paints nobody would hear of; and what was lost in the store must be put there again.
+                ray.kill(self._actor, no_restart=False)
+                self._store.clear()
+                return True
+        return False
+
+    def _is_same(self) -> bool:
+        """Tell whether the actor has the network still; one that hangs says nothing, which the daemon will notice."""
+        with contextlib.suppress(RayActorError):
+            return Greeting.model_validate_json(self._get("greet")) == self._greeting
+        return False
+
+    def _is_loaded(self) -> bool:
+        """Have the actor load the network; return whether it could."""
+        try:
+            greeting = self._greet()
+            _check_version(greeting)
+            sha256, weights = self._store.weights(self._line.setup)
+            setup = self._line.setup.model_copy(update={"cache": Path()})
+            said = self._get("load", setup.model_dump_json().encode(), sha256, weights)
+        except ConfigError as error:
+            return self._fail(Blame.OPERATOR, error)
+        except RayTaskError as error:
+            return self._fail(Blame.MACHINE, error.cause or error)
+        except RayActorError as error:
+            return self._fail(Blame.MACHINE, SpoolError(f"a node of the cluster cannot run it: {_last_line(error)}"))
+        except (SpoolError, RayError) as error:
+            return self._fail(Blame.MACHINE, error)
+        self._greeting = greeting
+        self._send(said)
+        return True
+
+    def _fail(self, blame: Blame, error: BaseException, traceback_text: str = "") -> bool:
+        self._tell(Failed(blame=blame, message=first_line(error), traceback=traceback_text))
+        return False
+
+    def _greet(self) -> Greeting:
+        """Wait until the actor has a place; return who it is there."""
+        waiting = Waiting(reason=f"a node of the cluster with {self._needs} free")
+        while True:
+            reference = self._actor.greet.remote()
+            try:
+                while not ray.wait([reference], timeout=_SOON_SECONDS)[0]:
+                    self._tell(waiting)
+                return Greeting.model_validate_json(ray.get(reference))
+            except ActorUnavailableError:  # it is being started again, or the cluster has not missed its node yet
+                self._tell(waiting)
+                if self._dismissed.wait(_BETWEEN_LOOKS_SECONDS):
+                    raise Dismissed from None
+
+    def _paint(self, request: Request) -> None:
+        """Have a picture painted, and tell the daemon all about it; raises what Ray does."""
+        interim = request.interim
+        checkpoint = put(interim.checkpoint) if interim and interim.checkpoint.exists() else None
+        styles = [self._store.style(style.sha256, style.path) for style in request.styles]
+        named, paths = _by_names(request)
+        self._begin(named.model_dump_json().encode(), checkpoint, put(request.content.path), *styles)
+        while True:
+            sayings = self._get("listen").splitlines()
+            if not sayings and not self._is_same():
+                raise RayActorError
+            for saying in sayings:
+                said = SAYINGS.validate_json(saying)
+                if isinstance(said, Parcel):
+                    self._receive(said, paths)
+                    continue
+                self._tell(said)
+                if isinstance(said, Done | Interrupted | Failed):
+                    return
+
+    def _begin(self, *arguments: object) -> None:
+        if not self._get("paint", *arguments):  # it has fallen just now, and is there again
+            raise RayActorError
+        if self._is_stopped.is_set():  # the actor may have heard of that too early
+            self._actor.stop.remote()
+
+    def _receive(self, parcel: Parcel, paths: dict[str, Path]) -> None:
+        """Write what the actor has made, and tell it whether that has worked."""
+        path, pieces = paths[parcel.path], self._pieces(parcel)
+        try:
+            if parcel.for_good:
+                write_durably_from(path, pieces)
+            else:
+                replace(path, b"".join(pieces))
+        except OSError as error:
+            self._get("settle", error.errno or 0, error.strerror or str(error))
+        else:
+            self._get("settle", 0, "")
+
+    def _pieces(self, parcel: Parcel) -> Iterator[memoryview]:
+        for number in range(parcel.pieces):
+            piece = self._get("fetch", number)
+            # The daemon may have given the job to another worker by now.
+            if self._dismissed.is_set():
+                raise Dismissed
+            yield memoryview(piece)
+
+    def _fell(self) -> None:
+        """Tell the daemon that the actor has ended, once it is known whether its machine has gone with it."""
+        if (before := self._greeting) is None:  # pragma: no cover  it has been loaded
+            raise AssertionError("nobody knows it")
+        reference = self._actor.greet.remote()
+        until = time.monotonic() + _TO_LEARN_THE_FATE_SECONDS
+        is_lost = False
+        while time.monotonic() < until and not is_lost:
+            self._tell(Waiting(reason=f"news of node {before.node}"))
+            if self._dismissed.wait(_BETWEEN_LOOKS_SECONDS):
+                raise Dismissed
+            if answers(before.node_id):
+                break
+            is_back, is_lost = _is_back(reference), not is_alive(before.node_id)
+            if is_back:
+                break
+        how = (
+            f"was lost with its node {before.node}" if is_lost else f"fell on node {before.node} (process {before.pid})"
+        )
+        self._tell(Fallen(how=how, with_machine=is_lost))
+
+    def _get(self, method: str, *arguments: object) -> Any:  # noqa: ANN401  whatever it returns
+        return ray.get(getattr(self._actor, method).remote(*arguments))
+
+    def _tell(self, event: Event) -> None:
+        self._send(to_line(event))
+
+    def _send(self, line: bytes) -> None:
+        if self._dismissed.is_set():
+            raise Dismissed
+        self._line.events.write(line)
+        self._line.events.flush()
+
+
+def _by_names(request: Request) -> tuple[Request, dict[str, Path]]:
+    """Return the request with names instead of paths, and the paths of those that will be written."""
+    content = request.content.model_copy(update={"path": Path("content")})
+    styles = tuple(
+        style.model_copy(update={"path": Path(f"style-{number}")}) for number, style in enumerate(request.styles)
+    )
+    paths = {request.picture.name: request.picture}
+    interim = request.interim
+    if interim:
+        paths |= {"checkpoint": interim.checkpoint, "preview": interim.preview}
+        interim = interim.model_copy(update={"checkpoint": Path("checkpoint"), "preview": Path("preview")})
+    update = {"content": content, "styles": styles, "picture": Path(request.picture.name), "interim": interim}
+    return request.model_copy(update=update), paths
+
+
+def _check_version(greeting: Greeting) -> None:
+    if greeting.nstd_version != __version__:
+        msg = f"node {greeting.node} has nstd {greeting.nstd_version}, and this is {__version__}: both must be the same"
+        raise ConfigError(msg)
+
+
+def _is_back(greeting: Any) -> bool:  # noqa: ANN401  a reference
+    with contextlib.suppress(RayActorError):
+        return bool(ray.wait([greeting], timeout=0)[0] and ray.get(greeting))
+    return False
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says first, or its kind if it says nothing."""
+    return next(_lines_of(error), type(error).__name__)
+
+
+def _last_line(error: BaseException) -> str:
+    return [type(error).__name__, *_lines_of(error)][-1]
+
+
+def _lines_of(error: BaseException) -> Iterator[str]:
+    return filter(None, map(str.strip, str(error).splitlines()))
