@@ -2,12 +2,14 @@
 
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +230,39 @@ def test_worker_that_falls_or_hangs_while_it_has_nothing_to_do_is_missed_with_th
     world.drop_text("paint", "third.jpg")
     daemon.wait_for("job_finished", 3)
     wait_for_end_of_worker(daemon, "said nothing for 30 s and was ended")
+
+
+@pytest.mark.parametrize("moment", ["begin", "load"])
+def test_worker_that_falls_again_and_again_is_started_ever_more_rarely(make_cluster, make_world, tmp_path, moment):
+    world, cluster = make_world(), make_cluster(nodes=1, environ={"STANDIN_FALLS": str(tmp_path)})
+    (tmp_path / moment).touch()
+    world.drop_text("paint", "photo.jpg")
+    daemon = start(world, cluster)
+    falls = eventually(lambda: len(found := times_in(tmp_path / "falls")) > 3 and found, "four falls")
+    assert [later - earlier > pause for (earlier, later), pause in zip(pairwise(falls), (1, 2, 4), strict=False)] == [
+        True
+    ] * 3, falls
+    assert daemon.logged("trouble")[0]["reason"].startswith(
+        "the worker cannot begin: a node of the cluster cannot run it: "
+    )
+    eventually(lambda: "another try in" in world.nstd("status").stdout, "the pause to be told")
+    (tmp_path / moment).unlink()
+    daemon.wait_for("job_finished")
+
+
+def times_in(path: Path) -> list[float]:
+    return [float(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_worker_that_fell_with_its_photo_is_started_again_after_a_pause(make_cluster, make_world):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    world.drop_text("kill", "killer.jpg")
+    daemon = start(world, cluster)
+    told = rf"Waiting for another try in \d s, as the last one fell on node {HEAD} \(process \d+\) \(2 falls in a row\)"
+    eventually(lambda: re.search(told, world.nstd("status").stdout), "the second pause to be told")
+    world.drop_text("steps 10 0.1", "good.jpg")
+    daemon.wait_for("job_finished")
+    assert world.reasons()["killer.jpg"]["kind"] == "attempts"
 
 
 def test_photo_that_kills_its_worker_each_time_goes_to_failed(make_cluster, make_world):

@@ -133,8 +133,3 @@ def test_weights_that_are_not_those_that_were_sent_are_refused(weights, harm, mo
         "damaged": f"the SHA-256 of its {len(content)} bytes is not the one it ends with",
     }
     assert said.message == expected[harm]
-
-
-def test_actor_that_has_been_started_again_begins_nothing(monkeypatch):
-    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "192.0.2.7")
-    assert not Actor().paint(b"", None, np.zeros(1, np.uint8))

@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from nstd.cluster.process import Cluster, RemoteWorker
 from nstd.config.settings import ClusterSettings, EngineSettings, Limits
-from nstd.worker.messages import Event, Setup, Waiting, to_line
+from nstd.errors import SpoolError
+from nstd.worker.messages import Checkpointed, Event, Setup, Waiting, to_line
 
 SETUP = Setup(engine=EngineSettings(), limits=Limits(), cache=Path("/nowhere"))
 WAITING = Waiting(reason="a place")
@@ -49,9 +50,9 @@ for thread in threads:
 def make_cluster() -> Iterator[Callable[..., Cluster]]:
     clusters = []
 
-    def make(first: str = "") -> Cluster:
-        command = (sys.executable, "-c", DRIVER.replace("FIRST", first).replace("LINE", repr(LINE)))
-        clusters.append(Cluster(ClusterSettings(), command))
+    def make(first: str = "", line: bytes = LINE, **options: Callable[[], float]) -> Cluster:
+        command = (sys.executable, "-c", DRIVER.replace("FIRST", first).replace("LINE", repr(line)))
+        clusters.append(Cluster(ClusterSettings(), command, **options))
         return clusters[-1]
 
     yield make
@@ -91,6 +92,59 @@ def test_end_of_the_driver_ends_all_lines_and_its_last_words_are_told(make_clust
     second = cluster.start(SETUP)
     assert second.pid != first.pid
     second.close()
+
+
+class Clock:
+    seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def begin_and_kill(cluster: Cluster) -> None:
+    worker = cluster.start(SETUP)
+    said(worker)
+    os.kill(worker.pid, signal.SIGKILL)
+    eventually(lambda: is_over(worker), "the end of the line")
+    worker.close()
+
+
+def test_driver_that_ends_again_and_again_is_started_ever_more_rarely(make_cluster):
+    clock = Clock()
+    cluster = make_cluster(clock=clock)
+    begin_and_kill(cluster)
+    begin_and_kill(cluster)  # after the first fall only the daemon waits
+    for falls, pause in ((2, 1), (3, 2), (4, 4)):
+        expected = f"^the driver has ended {falls} times in a row: the driver ended with status -9$"
+        for seconds in (0, pause - 0.5):
+            clock.seconds += seconds
+            with pytest.raises(SpoolError, match=expected):
+                cluster.start(SETUP)
+        clock.seconds += 0.5
+        begin_and_kill(cluster)
+
+
+@pytest.mark.parametrize("event", [Checkpointed(number=1, bytes=1, seconds=0), WAITING])
+def test_driver_whose_workers_come_on_is_started_again_at_once(make_cluster, event):
+    cluster = make_cluster(line=to_line(event))
+    with contextlib.nullcontext() if event is not WAITING else pytest.raises(SpoolError):
+        for _ in range(4):
+            begin_and_kill(cluster)
+
+
+def test_driver_that_ends_with_its_last_worker_has_not_fallen(make_cluster):
+    cluster = make_cluster("control = socket.socket(fileno=0); control.recv(99999); sys.exit(0)")
+    for _ in range(3):
+        worker = cluster.start(SETUP)
+        eventually(lambda worker=worker: is_over(worker), "the end of the line")
+        worker.close()
+        eventually(lambda pid=worker.pid: not is_running(pid), "the end of the driver")
+
+
+def is_running(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def test_warnings_of_the_driver_are_logged_as_such_and_are_no_last_words(make_cluster):

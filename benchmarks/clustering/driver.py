@@ -18,7 +18,12 @@ from nstd.worker.messages import Setup
 class CountingActor(Actor):
     """Load nothing."""
 
+    def __init__(self) -> None:
+        standin.fall_if_told("begin")
+        super().__init__()
+
     def _make_painter(self, _setup: Setup, _weights: Weights, files: Files) -> Paints:
+        standin.fall_if_told("load")
         return standin.StandIn(files)
 
 

@@ -86,7 +86,7 @@ class Actor:
             device = f"gpu:{gpus[0]}"  # a worker sees only its own, as the first
         return to_line(Ready(engine=self._painter.facts, place=f"{self._node} {device}"))
 
-    def paint(self, request_json: bytes, checkpoint: Bytes | None, content: Bytes, *styles: Bytes) -> bool:
+    def paint(self, request_json: bytes, checkpoint: Bytes | None, content: Bytes, *styles: Bytes) -> None:
         """Begin a request, whose paths are mere names.
 
         Args:
@@ -94,12 +94,9 @@ class Actor:
             checkpoint: to go on from, if there is one.
             content: the photo's file.
             styles: the style images' files, in the order of the request.
-
-        Returns:
-            Whether it could begin; what has been started again has no network yet.
         """
-        if (painter := self._painter) is None:
-            return False
+        if (painter := self._painter) is None:  # pragma: no cover  `load` comes first
+            raise AssertionError("there is no network")
         request = Request.model_validate_json(request_json)
         files = {request.content.path: content}
         files |= {style.path: image for style, image in zip(request.styles, styles, strict=True)}
@@ -109,7 +106,6 @@ class Actor:
         self._stop.clear()
         # With a job's thread goes what TensorFlow keeps for the sizes of its pictures.
         threading.Thread(target=self._work, args=(painter, request), name="job", daemon=True).start()
-        return True
 
     def stop(self) -> None:
         """Give up the running request at its next step."""

@@ -13,6 +13,7 @@ from nstd.cluster.access import connect
 from nstd.cluster.actor import Actor
 from nstd.cluster.messages import ANSWER, QUESTION
 from nstd.cluster.relay import Line, Relay, first_line
+from nstd.cluster.restarts import Restarts
 from nstd.cluster.store import Store
 from nstd.config.settings import ClusterSettings
 from nstd.errors import ConfigError, NstdError
@@ -36,17 +37,20 @@ def serve(settings: ClusterSettings, control: socket.socket, actor: type[Actor] 
         _refuse(control, error)
         return
     store = Store()
-    threads = []
+    threads: list[threading.Thread] = []
+    # Of workers that fell before they could work, whose lines have ended with that: the next lines take their places.
+    fallen: list[Restarts] = []
     for line in _lines(control):
-        relay = Relay(line, settings, store, actor)
-        threads.append(threading.Thread(target=_run, args=(relay,), daemon=True))
+        restarts = fallen.pop() if fallen else Restarts()
+        relay = Relay(line, settings, store, actor, restarts)
+        threads.append(threading.Thread(target=_run, args=(relay, restarts, fallen), daemon=True))
         threads[-1].start()
         threads = [thread for thread in threads if thread.is_alive()]
     for thread in threads:
         thread.join()
 
 
-def _run(relay: Relay) -> None:
+def _run(relay: Relay, restarts: Restarts, fallen: list[Restarts]) -> None:
     """Whatever a relay cannot cope with is the end of the driver, so that the daemon takes another one."""
     try:
         relay.run()
@@ -55,6 +59,8 @@ def _run(relay: Relay) -> None:
         sys.stderr.write(f"the driver has lost the cluster: {first_line(error)}\n")
         sys.stderr.flush()
         os._exit(os.EX_UNAVAILABLE)
+    if restarts.falls:
+        fallen.append(restarts)
 
 
 def _lines(control: socket.socket) -> Iterator[Line]:

@@ -9,16 +9,19 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, ClassVar, Final, cast
 
 import structlog
 
 from nstd.cluster.messages import ANSWER, QUESTION, WARNING
+from nstd.cluster.restarts import Restarts
 from nstd.config.settings import ClusterSettings
+from nstd.errors import SpoolError
 from nstd.worker.line import Line, LineReader
-from nstd.worker.messages import Setup
+from nstd.worker.messages import Checkpointed, Done, Event, Setup
 
 _LONGEST_CHATTER_BYTES: Final = 4096
 _REMEMBERED_LINES: Final = 30
@@ -39,14 +42,18 @@ class RemoteWorker(Line):
         driver: the process at the other end.
         commands: what that reads.
         events: what that writes.
+        came_on: called when something has come of its work.
     """
 
     # What ends the line is the end of the driver; a fall of the worker itself is told by an event.
     falls_by_its_job: ClassVar[bool] = False
 
-    def __init__(self, setup: Setup, driver: "_Driver", commands: IO[bytes], events: IO[bytes]) -> None:
+    def __init__(
+        self, setup: Setup, driver: "_Driver", commands: IO[bytes], events: IO[bytes], came_on: Callable[[], None]
+    ) -> None:
         super().__init__(commands, events)
         self.setup = setup
+        self._came_on = came_on
         self.last_lines: deque[str] = deque()
         self._driver = driver
 
@@ -59,6 +66,13 @@ class RemoteWorker(Line):
     def outlets(self) -> tuple[LineReader, ...]:
         """What to wait for."""
         return (self.events,)
+
+    def read_events(self) -> Iterator[Event]:
+        """Yield the events that have come; raises EngineError if they make no sense."""
+        for event in super().read_events():
+            if isinstance(event, Checkpointed | Done):
+                self._came_on()
+            yield event
 
     def read_chatter(self) -> list[str]:
         """Return nothing: what a worker prints stays in the cluster's logs."""
@@ -83,14 +97,23 @@ class Cluster:
     Args:
         settings: where the cluster is, and what a worker needs of a node.
         command: what to start as the driver.
+        clock: seconds that never run backwards.
 
     Attributes:
         settings: as above.
         is_left: no more workers can be started.
     """
 
-    def __init__(self, settings: ClusterSettings, command: Sequence[str] = _DRIVER) -> None:
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        command: Sequence[str] = _DRIVER,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.settings = settings
+        # The first time the daemon itself waits for a second; but it does not know what ends with the driver.
+        self._restarts = Restarts(unpaused=1, clock=clock)
         self._command = command
         self._driver: _Driver | None = None
         self.is_left = False
@@ -105,11 +128,19 @@ class Cluster:
 
         Raises:
             OSError: the machine has no room for another process or file.
+            SpoolError: the driver has ended several times in a row, and its pause is not over.
         """
-        if self._driver is None or self._driver.has_ended():
+        if self._driver and self._driver.has_ended():
+            if self._driver.process.returncode:
+                self._restarts.fell(self._driver.last_words())
             self._end_driver()
+        if self._driver is None:
+            if self._restarts.seconds_left():
+                msg = f"the driver has ended {self._restarts.falls} times in a row: {self._restarts.how}"
+                raise SpoolError(msg)
             self._driver = _Driver([*self._command, self.settings.model_dump_json()])
-        return self._driver.start(setup)
+            self._restarts.began()
+        return self._driver.start(setup, self._restarts.came_on)
 
     def read(self) -> None:
         """Log what the driver and Ray print."""
@@ -158,7 +189,7 @@ class _Driver:
         self._last_lines: deque[str] = deque(maxlen=_REMEMBERED_LINES)
         _log.info("driver_started", pid=self.process.pid)
 
-    def start(self, setup: Setup) -> RemoteWorker:
+    def start(self, setup: Setup, came_on: Callable[[], None]) -> RemoteWorker:
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as undo:
             their_commands, commands = os.pipe()
             theirs.callback(os.close, their_commands)
@@ -169,7 +200,7 @@ class _Driver:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the end of the line's events will tell
                 socket.send_fds(self._control, [setup.model_dump_json().encode()], (their_commands, their_events))
             undo.pop_all()
-        return RemoteWorker(setup, self, os.fdopen(commands, "wb"), os.fdopen(events, "rb", buffering=0))
+        return RemoteWorker(setup, self, os.fdopen(commands, "wb"), os.fdopen(events, "rb", buffering=0), came_on)
 
     def has_ended(self) -> bool:
         return self.process.poll() is not None

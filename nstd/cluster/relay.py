@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from nstd import __version__
 from nstd.cluster.actor import Actor
 from nstd.cluster.messages import SAYINGS, Greeting, Parcel
 from nstd.cluster.nodes import answers, is_alive
+from nstd.cluster.restarts import Restarts
 from nstd.cluster.store import Store, put
 from nstd.config.settings import ClusterSettings
 from nstd.errors import ConfigError, SpoolError
@@ -23,6 +24,7 @@ from nstd.spool.durable import replace, write_durably_from
 from nstd.worker.messages import (
     COMMANDS,
     Blame,
+    Checkpointed,
     Done,
     Event,
     Failed,
@@ -53,28 +55,34 @@ class Line(NamedTuple):
 
 
 class Relay:
-    """One worker: the daemon's line on one side, an actor on the other.
+    """One worker: the daemon's line on one side, an actor on the other, and another actor when that has fallen.
 
     Args:
         line: to the daemon.
         settings: what the actor needs of a node.
         store: of what all workers need.
         actor: what to place there.
+        restarts: of the actor; begins with a pause if the last one on another line has fallen.
     """
 
-    def __init__(self, line: Line, settings: ClusterSettings, store: Store, actor: type[Actor]) -> None:
+    def __init__(
+        self, line: Line, settings: ClusterSettings, store: Store, actor: type[Actor], restarts: Restarts
+    ) -> None:
         self._line = line
         self._store = store
+        self._restarts = restarts
         self._needs = f"{settings.num_gpus:g} GPU and {settings.num_cpus:g} CPU"
-        # Attempts are the daemon's to count, so no call is repeated by Ray; but it starts what has fallen again.
+        # Attempts are the daemon's to count, and Ray knows no pause between restarts: so it repeats nothing by itself.
         options = ray.remote(
             num_gpus=settings.num_gpus,
             num_cpus=settings.num_cpus,
-            max_restarts=-1,
+            max_restarts=0,
             max_task_retries=0,
             max_concurrency=8,
         )
-        self._actor = options(actor).remote()
+        self._place = options(actor).remote
+        self._placing = threading.Lock()
+        self._actor: Any = None
         self._greeting: Greeting | None = None
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._dismissed = threading.Event()
@@ -92,7 +100,7 @@ class Relay:
             if not self._dismissed.is_set():
                 raise
         finally:
-            ray.kill(self._actor)
+            self._end_actor()
             with contextlib.suppress(BrokenPipeError):
                 self._line.events.close()
 
@@ -102,28 +110,49 @@ class Relay:
             for command in map(COMMANDS.validate_json, messages):
                 if isinstance(command, Stop):
                     self._is_stopped.set()
-                    self._actor.stop.remote()
+                    if self._actor is not None:
+                        self._actor.stop.remote()
                 else:
                     self._is_stopped.clear()
                     self._requests.put(command)
         self._dismissed.set()
         self._requests.put(None)
         # It may be in the midst of a picture, or hang; then whoever listens to it hears of its end.
-        ray.kill(self._actor)
+        self._end_actor()
+
+    def _start_actor(self) -> None:
+        """Place an actor, in a pause's time if the last one has fallen."""
+        while seconds := self._restarts.seconds_left():
+            row = f" ({self._restarts.falls} falls in a row)" if self._restarts.falls > 1 else ""
+            self._tell(Waiting(reason=f"another try in {seconds:.0f} s, as the last one {self._restarts.how}{row}"))
+            self._wait(min(seconds, _SOON_SECONDS))
+        self._end_actor()  # it may only have been out of reach
+        with self._placing:
+            if self._dismissed.is_set():
+                raise Dismissed
+            self._actor = self._place()
+
+    def _end_actor(self) -> None:
+        with self._placing:
+            if self._actor is not None:
+                ray.kill(self._actor)
+
+    def _wait(self, seconds: float) -> None:
+        if self._dismissed.wait(seconds):
+            raise Dismissed
 
     def _serve(self) -> bool:
         """Paint what is requested, for as long as the actor is the same; return whether another can take its place."""
+        self._start_actor()
         if not self._is_loaded():
             return False
         while request := self._requests.get():
             if not self._is_same():
-                self._tell(Fallen(how="fell while it had nothing to do", with_machine=True))
-                return True
+                return self._fell(Fallen(how="fell while it had nothing to do", with_machine=True))
             try:
                 self._paint(request)
             except RayActorError:
-                self._fell()
-                return True
+                return self._fell(self._fate())
             except (SpoolError, RayError) as error:
                 cause = getattr(error, "cause", None)  # of what an actor's method has raised
                 if isinstance(error, RayTaskError) and not isinstance(cause, RayError):
@@ -131,8 +160,8 @@ class Relay:
                     continue
                 self._fail(Blame.MACHINE, cause or error)
                 # What it still paints nobody would hear of; and what was lost in the store must be put there again.
-                ray.kill(self._actor, no_restart=False)
                 self._store.clear()
+                self._restarts.fell(f"was given up: {first_line(cause or error)}")
                 return True
         return False
 
@@ -155,10 +184,12 @@ class Relay:
         except RayTaskError as error:
             return self._fail(Blame.MACHINE, error.cause or error)
         except RayActorError as error:
+            self._restarts.fell(f"fell before it was ready: {_last_line(error)}")
             return self._fail(Blame.MACHINE, SpoolError(f"a node of the cluster cannot run it: {_last_line(error)}"))
         except (SpoolError, RayError) as error:
             return self._fail(Blame.MACHINE, error)
         self._greeting = greeting
+        self._restarts.began()
         self._send(said)
         return True
 
@@ -175,10 +206,9 @@ class Relay:
                 while not ray.wait([reference], timeout=_SOON_SECONDS)[0]:
                     self._tell(waiting)
                 return Greeting.model_validate_json(ray.get(reference))
-            except ActorUnavailableError:  # it is being started again, or the cluster has not missed its node yet
+            except ActorUnavailableError:  # the cluster has not missed its node yet
                 self._tell(waiting)
-                if self._dismissed.wait(_BETWEEN_LOOKS_SECONDS):
-                    raise Dismissed from None
+                self._wait(_BETWEEN_LOOKS_SECONDS)
 
     def _paint(self, request: Request) -> None:
         """Have a picture painted, and tell the daemon all about it; raises what Ray does."""
@@ -197,12 +227,13 @@ class Relay:
                     self._receive(said, paths)
                     continue
                 self._tell(said)
+                if isinstance(said, Checkpointed | Done):
+                    self._restarts.came_on()
                 if isinstance(said, Done | Interrupted | Failed):
                     return
 
     def _begin(self, *arguments: object) -> None:
-        if not self._get("paint", *arguments):  # it has fallen just now, and is there again
-            raise RayActorError
+        self._get("paint", *arguments)
         if self._is_stopped.is_set():  # the actor may have heard of that too early
             self._actor.stop.remote()
 
@@ -227,26 +258,30 @@ class Relay:
                 raise Dismissed
             yield memoryview(piece)
 
-    def _fell(self) -> None:
-        """Tell the daemon that the actor has ended, once it is known whether its machine has gone with it."""
+    def _fell(self, fallen: Fallen) -> bool:
+        """Tell the daemon that the actor has ended; another can take its place."""
+        self._restarts.fell(fallen.how)
+        self._tell(fallen)
+        return True
+
+    def _fate(self) -> Fallen:
+        """Find out how the actor has ended, and whether its machine has gone with it."""
         if (before := self._greeting) is None:  # pragma: no cover  it has been loaded
             raise AssertionError("nobody knows it")
-        reference = self._actor.greet.remote()
         until = time.monotonic() + _TO_LEARN_THE_FATE_SECONDS
         is_lost = False
         while time.monotonic() < until and not is_lost:
             self._tell(Waiting(reason=f"news of node {before.node}"))
-            if self._dismissed.wait(_BETWEEN_LOOKS_SECONDS):
-                raise Dismissed
+            self._wait(_BETWEEN_LOOKS_SECONDS)
             if answers(before.node_id):
                 break
-            is_back, is_lost = _is_back(reference), not is_alive(before.node_id)
-            if is_back:
+            # In this order: the cluster misses a node before it misses what ran there.
+            is_missed, is_lost = _is_missed(self._actor), not is_alive(before.node_id)
+            if is_missed:
                 break
-        how = (
-            f"was lost with its node {before.node}" if is_lost else f"fell on node {before.node} (process {before.pid})"
-        )
-        self._tell(Fallen(how=how, with_machine=is_lost))
+        if is_lost:
+            return Fallen(how=f"was lost with its node {before.node}", with_machine=True)
+        return Fallen(how=f"fell on node {before.node} (process {before.pid})")
 
     def _get(self, method: str, *arguments: object) -> Any:  # noqa: ANN401  whatever it returns
         return ray.get(getattr(self._actor, method).remote(*arguments))
@@ -282,9 +317,14 @@ def _check_version(greeting: Greeting) -> None:
         raise ConfigError(msg)
 
 
-def _is_back(greeting: Any) -> bool:  # noqa: ANN401  a reference
-    with contextlib.suppress(RayActorError):
-        return bool(ray.wait([greeting], timeout=0)[0] and ray.get(greeting))
+def _is_missed(actor: Any) -> bool:  # noqa: ANN401  a handle
+    """Tell whether the cluster knows that an actor has ended, and does not only fail to reach it."""
+    try:
+        ray.get(actor.greet.remote(), timeout=_SOON_SECONDS)
+    except RayActorError as error:
+        return not isinstance(error, ActorUnavailableError)
+    except GetTimeoutError:
+        return False
     return False
 
 
