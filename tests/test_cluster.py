@@ -22,6 +22,8 @@ from nstd.daemon.status import WorkerState
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 COUNTING_NSTD = (sys.executable, str(BENCHMARKS / "clustering" / "daemon.py"))
 LONG = "steps 100000 0.05"
+# Without room on the disk either: Ray else moves there what does not fit.
+WITHOUT_SPILLING = {"RAY_local_fs_capacity_threshold": "0.0001", "RAY_object_spilling_threshold": "1.0"}
 
 
 @pytest.fixture
@@ -405,15 +407,46 @@ def test_more_workers_than_places_wait_and_say_so(make_cluster, make_world):
 
 
 def test_full_object_store_defers_the_job(make_cluster, make_world):
-    # Without room on the disk either: Ray else moves there what does not fit.
-    spilling = {"RAY_local_fs_capacity_threshold": "0.0001", "RAY_object_spilling_threshold": "1.0"}
-    world, cluster = make_world(), make_cluster(nodes=1, store_bytes=80_000_000, environ=spilling)
+    world, cluster = make_world(), make_cluster(nodes=1, store_bytes=80_000_000, environ=WITHOUT_SPILLING)
     world.drop_text("paint", "photo.jpg")
     daemon = start(world, cluster)
     trouble, *_ = daemon.wait_for("trouble")
     assert "object store" in trouble["reason"].lower() or "disk" in trouble["reason"].lower(), trouble
     [waiting] = world.status().next
     assert (waiting.photo, waiting.attempts) == ("photo.jpg", 0)
+
+
+@pytest.mark.parametrize("address", [ADDRESS, CLIENT_ADDRESS], ids=["head", "client"])
+def test_checkpoints_that_are_larger_than_the_object_store_travel_both_ways(make_cluster, make_world, finish, address):
+    world, cluster = make_world(), make_cluster(nodes=1, environ=WITHOUT_SPILLING)
+    world.config.write_text(world.config.read_text().replace(ADDRESS, address))
+    world.drop_text(f"heavy {finish} 200", "photo.jpg")
+    daemon = start(world, cluster, "--verbose")
+    wait_for_checkpoints(daemon, "photo.jpg")
+    [pid] = cluster.actors()
+    os.kill(pid, signal.SIGKILL)
+    resumed = daemon.wait_for("job_resumed")[0]
+    assert resumed["step"] in [one["step"] for one in daemon.logged("checkpoint_written")]
+    finish.touch()
+    daemon.wait_for("job_finished")
+    assert {one["bytes"] for one in daemon.logged("checkpoint_written")} == {200_000_012}
+    assert not daemon.logged("trouble")
+
+
+def test_checkpoint_whose_sender_falls_is_lost_alone(make_cluster, make_world, finish):
+    world, cluster = make_world(), make_cluster(nodes=1)
+    world.drop_text(f"cut {finish} 40", "photo.jpg")
+    daemon = start(world, cluster, "--verbose")
+    [resumed] = daemon.wait_for("job_resumed")
+    assert resumed["step"] == daemon.logged("checkpoint_written")[0]["step"]
+    ended = daemon.logged("worker_ended")
+    assert len(ended) == 1
+    assert ended[0]["how"].startswith(f"fell on node {HEAD} (process ")
+    [folder] = (world.root / "state/queue/cur").iterdir()
+    daemon.wait_for("checkpoint_written", 2)
+    finish.touch()
+    eventually(lambda: not folder.exists() or not [*folder.glob(".*.tmp")], "the end of what did not come whole")
+    daemon.wait_for("job_finished")
 
 
 @pytest.mark.parametrize("address", [ADDRESS, CLIENT_ADDRESS], ids=["head", "client"])

@@ -10,6 +10,7 @@ import ray
 from clustering import standin
 from nstd.cluster import __main__ as driver
 from nstd.cluster.actor import Actor, Paints
+from nstd.cluster.parcels import Bytes
 from nstd.weights.store import Weights
 from nstd.worker.files import Files
 from nstd.worker.messages import Setup
@@ -24,7 +25,13 @@ class CountingActor(Actor):
 
     def _make_painter(self, _setup: Setup, _weights: Weights, files: Files) -> Paints:
         standin.fall_if_told("load")
-        return standin.StandIn(files)
+        self._standin = standin.StandIn(files)
+        return self._standin
+
+    def fetch(self, number: int) -> Bytes:
+        """Let the stand-in fall on the way."""
+        self._standin.sent(number)
+        return super().fetch(number)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """A painter whose evaluations take a fixed time and nothing of the processor; a photo's words say what it does.
 
-`steps N SECONDS`: so many evaluations, each of that time. `until FILE`: evaluations until there is that file. `weigh
-MB`: one, with a checkpoint of that size. `kill`: end the process. `bug`: fail. `text`: refuse.
+`steps N SECONDS`: so many evaluations, each of that time. `until FILE`: evaluations until there is that file. `heavy
+FILE MB`: the same, with checkpoints of that size. `cut FILE MB`: the same, but the second of them ends the process on
+its way. `weigh MB`: one evaluation, with a checkpoint of that size. `kill`: end the process. `bug`: fail. `text`:
+refuse.
 """
 
 import hashlib
@@ -21,6 +23,7 @@ from nstd.worker.files import Files
 from nstd.worker.messages import Checkpointed, Done, Event, Hindered, Interrupted, Request, Resumed, Stepped
 
 _PIECE = 3 * 4 * 512 * 512  # pixels of 512 x 512 in float32, as a real checkpoint has many
+_NUMBER_BYTES = 12
 _WITHOUT_END = 100_000
 _UNHURRIED_SECONDS = 0.1
 LOSSES = Losses(step=0, total=1.0, terms={"content": 1.0})
@@ -56,6 +59,14 @@ class StandIn:
 
     def __init__(self, files: Files) -> None:
         self._files = files
+        self._weight_bytes = 0
+        self._is_to_be_cut = False
+        self._kept = 0
+
+    def sent(self, number: int) -> None:
+        """Take note of a piece that has been fetched; it may be the last one."""
+        if self._is_to_be_cut and number and self._kept:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def run(self, request: Request, is_stopped: Callable[[], bool]) -> Iterator[Event]:
         """Do what the photo says."""
@@ -74,7 +85,9 @@ class StandIn:
             self._files.commit(request.interim.checkpoint, *[bytes(_PIECE)] * round(int(numbers[0]) * 1e6 / _PIECE))
             yield Done(painting=self._painting(request, photo))
             return
-        if word == b"until":
+        self._weight_bytes = round(float(numbers[1]) * 1e6) if word in {b"heavy", b"cut"} else 0
+        self._is_to_be_cut, self._kept = word == b"cut", 0
+        if word in {b"until", b"heavy", b"cut"}:
             end = Path(os.fsdecode(numbers[0]))
             yield from self._steps(request, _WITHOUT_END, _UNHURRIED_SECONDS, is_stopped, end.exists)
         else:
@@ -93,6 +106,7 @@ class StandIn:
     ) -> Iterator[Event]:
         done = self._recall(request)
         if done:
+            self._is_to_be_cut = False
             yield Resumed(number=done, seconds=done * seconds)
         due = time.monotonic() + self._checkpoint_seconds(request)
         for number in range(done + 1, total + 1):
@@ -116,18 +130,19 @@ class StandIn:
 
     def _recall(self, request: Request) -> int:
         try:
-            return int(self._files.read(request.interim.checkpoint)) if request.interim else 0
+            return int(self._files.read(request.interim.checkpoint)[:_NUMBER_BYTES]) if request.interim else 0
         except FileNotFoundError:
             return 0
 
     def _keep(self, request: Request, number: int) -> Event:
         if request.interim is None:
             return Hindered(reason="nobody wants it")
-        padded = b"%12d" % number
+        padded = b"%*d" % (_NUMBER_BYTES, number) + bytes(self._weight_bytes)
         try:
             self._files.commit(request.interim.checkpoint, padded[:6], padded[6:])
         except OSError as error:
             return Hindered(reason=str(error))
+        self._kept += 1
         return Checkpointed(number=number, bytes=len(padded), seconds=0)
 
     def _painting(self, request: Request, photo: bytes) -> Painting:

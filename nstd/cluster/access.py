@@ -16,6 +16,7 @@ import ray
 from ray.exceptions import RayError
 
 from nstd.cluster.messages import warn
+from nstd.cluster.wording import in_a_line
 from nstd.config.settings import ClusterSettings
 from nstd.errors import ConfigError, SpoolError
 
@@ -50,13 +51,13 @@ def connect(settings: ClusterSettings) -> None:
         if settings.address == _AUTO:
             _check_door(settings, where)
     except _AuthenticationError as error:
-        msg = f"ray.address: {where} does not let nstd in: {_in_a_line(error)}"
+        msg = f"ray.address: {where} does not let nstd in: {in_a_line(error)}"
         raise ConfigError(msg) from error
     except (ConnectionError, TimeoutError, OSError, ValueError) as error:
-        msg = f"cannot reach {where}: {_in_a_line(error)}"
+        msg = f"cannot reach {where}: {in_a_line(error)}"
         raise SpoolError(msg) from error
     except RuntimeError as error:
-        msg = f"ray.address: {where} cannot be used: {_in_a_line(error)}"
+        msg = f"ray.address: {where} cannot be used: {in_a_line(error)}"
         raise ConfigError(msg) from error
 
 
@@ -127,12 +128,3 @@ def _server(settings: ClusterSettings) -> str:
     if settings.address == _AUTO:
         return str(ray.get_runtime_context().gcs_address)
     return settings.address.removeprefix(_CLIENT)
-
-
-def _in_a_line(error: Exception) -> str:
-    if words := getattr(error, "strerror", None):
-        return str(words)
-    lines = list(filter(None, map(str.strip, str(error).splitlines())))
-    if any(line.startswith("Traceback ") for line in lines):  # of Ray's server; how it ends is why
-        lines = [lines[0], lines[-1]]
-    return " ".join(lines) or type(error).__name__

@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
-import numpy as np
 import ray
-from numpy.typing import NDArray
 
 from nstd import __version__
 from nstd.cluster.messages import Greeting, Parcel
+from nstd.cluster.parcels import Bytes, Incoming, Outgoing
 from nstd.errors import WeightsError
 from nstd.job import EngineFacts
 from nstd.preset import Record
@@ -32,8 +31,6 @@ from nstd.worker.messages import Done, Event, Failed, Interrupted, Ready, Reques
 _LISTENING_SECONDS: Final = 10.0
 # The daemon shows progress about once a second, and has more than this one to listen to.
 _BETWEEN_STEPS_SECONDS: Final = 0.5
-
-Bytes = NDArray[np.uint8]
 
 
 class Paints(Protocol):
@@ -56,6 +53,7 @@ class Actor:
         self._stop = threading.Event()
         self._outbox = Outbox()
         self._files = FilesByParcel(self._outbox.say)
+        self._checkpoint = Incoming()
         self._painter: Paints | None = None
 
     def greet(self) -> bytes:
@@ -86,22 +84,32 @@ class Actor:
             device = f"gpu:{gpus[0]}"  # a worker sees only its own, as the first
         return to_line(Ready(engine=self._painter.facts, place=f"{self._node} {device}"))
 
-    def paint(self, request_json: bytes, checkpoint: Bytes | None, content: Bytes, *styles: Bytes) -> None:
+    def take(self, number: int, piece: Bytes) -> None:
+        """Take a piece of the checkpoint with which the next request begins; they come in their order, from 0."""
+        if number == 0:
+            self._checkpoint = Incoming()
+        self._checkpoint.add(piece)
+
+    def paint(self, request_json: bytes, checkpoint_sha256: str, content: Bytes, *styles: Bytes) -> None:
         """Begin a request, whose paths are mere names.
 
         Args:
             request_json: the request.
-            checkpoint: to go on from, if there is one.
+            checkpoint_sha256: of the one to go on from, which has been taken before; empty for none.
             content: the photo's file.
             styles: the style images' files, in the order of the request.
+
+        Raises:
+            SpoolError: the checkpoint is not what was sent.
         """
         if (painter := self._painter) is None:  # pragma: no cover  `load` comes first
             raise AssertionError("there is no network")
         request = Request.model_validate_json(request_json)
-        files = {request.content.path: content}
-        files |= {style.path: image for style, image in zip(request.styles, styles, strict=True)}
-        if checkpoint is not None and request.interim:
-            files[request.interim.checkpoint] = checkpoint
+        files = {request.content.path: content.tobytes()}
+        files |= {style.path: image.tobytes() for style, image in zip(request.styles, styles, strict=True)}
+        if checkpoint_sha256 and request.interim:
+            files[request.interim.checkpoint] = self._checkpoint.whole(checkpoint_sha256)
+        self._checkpoint = Incoming()
         self._files.take(files)
         self._stop.clear()
         # With a job's thread goes what TensorFlow keeps for the sizes of its pictures.
@@ -187,13 +195,13 @@ class FilesByParcel:
     def __init__(self, announce: Callable[[Parcel], None]) -> None:
         self._announce = announce
         self._files: dict[Path, bytes] = {}
-        self._pieces: tuple[Data, ...] = ()
+        self._outgoing: Outgoing | None = None
         self._settled: threading.Event = threading.Event()
         self._trouble: tuple[int, str] = (0, "")
 
-    def take(self, files: dict[Path, Bytes]) -> None:
+    def take(self, files: dict[Path, bytes]) -> None:
         """Have these files, and no others."""
-        self._files = {path: content.tobytes() for path, content in files.items()}
+        self._files = files
 
     def image(self, path: Path) -> bytes:
         """Return an image file's bytes."""
@@ -218,7 +226,9 @@ class FilesByParcel:
 
     def piece(self, number: int) -> Bytes:
         """Return a piece of what is being sent."""
-        return np.frombuffer(self._pieces[number], np.uint8)
+        if self._outgoing is None:  # pragma: no cover  nobody asks then
+            raise AssertionError("nothing is being sent")
+        return self._outgoing.piece(number)
 
     def settle(self, code: int, reason: str) -> None:
         """Let whoever sends go on."""
@@ -226,11 +236,11 @@ class FilesByParcel:
         self._settled.set()
 
     def _send(self, path: Path, pieces: tuple[Data, ...], *, for_good: bool) -> None:
-        self._pieces = pieces
+        self._outgoing = Outgoing(pieces)
         self._settled.clear()
-        self._announce(Parcel(path=str(path), pieces=len(pieces), for_good=for_good))
+        self._announce(self._outgoing.parcel(path, for_good=for_good))
         self._settled.wait()
-        self._pieces = ()
+        self._outgoing = None
         code, reason = self._trouble
         if code:
             raise OSError(code, reason, path.name)

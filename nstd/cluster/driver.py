@@ -12,9 +12,10 @@ from typing import Final
 from nstd.cluster.access import connect
 from nstd.cluster.actor import Actor
 from nstd.cluster.messages import ANSWER, QUESTION
-from nstd.cluster.relay import Line, Relay, first_line
+from nstd.cluster.relay import Line, Relay
 from nstd.cluster.restarts import Restarts
 from nstd.cluster.store import Store
+from nstd.cluster.wording import first_line
 from nstd.config.settings import ClusterSettings
 from nstd.errors import ConfigError, NstdError
 from nstd.worker.messages import Blame, Failed, Setup, to_line

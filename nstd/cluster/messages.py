@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from nstd.job import Count
+from nstd.job import Count, Sha256
 from nstd.preset import Record
 from nstd.worker.messages import Event
 
@@ -37,12 +37,14 @@ class Parcel(Record):
     Attributes:
         path: as in the request.
         pieces: how many.
+        sha256: of all of them together.
         for_good: it must survive a power cut.
     """
 
     type: Literal["parcel"] = "parcel"
     path: str
     pieces: Count
+    sha256: Sha256
     for_good: bool
 
 

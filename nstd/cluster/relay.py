@@ -1,26 +1,30 @@
 """What stands between the daemon's line to a worker and the actor that this is."""
 
 import contextlib
+import errno
+import hashlib
 import queue
 import threading
 import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 import ray
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from nstd import __version__
 from nstd.cluster.actor import Actor
 from nstd.cluster.messages import SAYINGS, Greeting, Parcel
 from nstd.cluster.nodes import answers, is_alive
+from nstd.cluster.parcels import Bytes, by_names, pieces_of, write
+from nstd.cluster.remote import Dismissed, RemoteActor
 from nstd.cluster.restarts import Restarts
 from nstd.cluster.store import Store, put
+from nstd.cluster.wording import first_line, last_line
 from nstd.config.settings import ClusterSettings
 from nstd.errors import ConfigError, SpoolError
-from nstd.spool.durable import replace, write_durably_from
 from nstd.worker.messages import (
     COMMANDS,
     Blame,
@@ -40,10 +44,6 @@ from nstd.worker.messages import (
 _BETWEEN_LOOKS_SECONDS: Final = 1.0
 _SOON_SECONDS: Final = 5.0
 _TO_LEARN_THE_FATE_SECONDS: Final = 60.0
-
-
-class Dismissed(Exception):  # noqa: N818  nothing has gone wrong
-    """The daemon has hung up."""
 
 
 class Line(NamedTuple):
@@ -72,17 +72,7 @@ class Relay:
         self._store = store
         self._restarts = restarts
         self._needs = f"{settings.num_gpus:g} GPU and {settings.num_cpus:g} CPU"
-        # Attempts are the daemon's to count, and Ray knows no pause between restarts: so it repeats nothing by itself.
-        options = ray.remote(
-            num_gpus=settings.num_gpus,
-            num_cpus=settings.num_cpus,
-            max_restarts=0,
-            max_task_retries=0,
-            max_concurrency=8,
-        )
-        self._place = options(actor).remote
-        self._placing = threading.Lock()
-        self._actor: Any = None
+        self._actor = RemoteActor(settings, actor)
         self._greeting: Greeting | None = None
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._dismissed = threading.Event()
@@ -100,7 +90,7 @@ class Relay:
             if not self._dismissed.is_set():
                 raise
         finally:
-            self._end_actor()
+            self._actor.end()
             with contextlib.suppress(BrokenPipeError):
                 self._line.events.close()
 
@@ -110,15 +100,14 @@ class Relay:
             for command in map(COMMANDS.validate_json, messages):
                 if isinstance(command, Stop):
                     self._is_stopped.set()
-                    if self._actor is not None:
-                        self._actor.stop.remote()
+                    self._actor.stop()
                 else:
                     self._is_stopped.clear()
                     self._requests.put(command)
         self._dismissed.set()
         self._requests.put(None)
         # It may be in the midst of a picture, or hang; then whoever listens to it hears of its end.
-        self._end_actor()
+        self._actor.dismiss()
 
     def _start_actor(self) -> None:
         """Place an actor, in a pause's time if the last one has fallen."""
@@ -126,16 +115,7 @@ class Relay:
             row = f" ({self._restarts.falls} falls in a row)" if self._restarts.falls > 1 else ""
             self._tell(Waiting(reason=f"another try in {seconds:.0f} s, as the last one {self._restarts.how}{row}"))
             self._wait(min(seconds, _SOON_SECONDS))
-        self._end_actor()  # it may only have been out of reach
-        with self._placing:
-            if self._dismissed.is_set():
-                raise Dismissed
-            self._actor = self._place()
-
-    def _end_actor(self) -> None:
-        with self._placing:
-            if self._actor is not None:
-                ray.kill(self._actor)
+        self._actor.place()
 
     def _wait(self, seconds: float) -> None:
         if self._dismissed.wait(seconds):
@@ -147,7 +127,7 @@ class Relay:
         if not self._is_loaded():
             return False
         while request := self._requests.get():
-            if not self._is_same():
+            if not self._actor.is_same(self._greeting):
                 return self._fell(Fallen(how="fell while it had nothing to do", with_machine=True))
             try:
                 self._paint(request)
@@ -155,7 +135,7 @@ class Relay:
                 return self._fell(self._fate())
             except (SpoolError, RayError) as error:
                 cause = getattr(error, "cause", None)  # of what an actor's method has raised
-                if isinstance(error, RayTaskError) and not isinstance(cause, RayError):
+                if isinstance(error, RayTaskError) and not isinstance(cause, RayError | SpoolError):
                     self._fail(Blame.ENGINE, cause or error, "".join(traceback.format_exception(error)))
                     continue
                 self._fail(Blame.MACHINE, cause or error)
@@ -165,12 +145,6 @@ class Relay:
                 return True
         return False
 
-    def _is_same(self) -> bool:
-        """Tell whether the actor has the network still; one that hangs says nothing, which the daemon will notice."""
-        with contextlib.suppress(RayActorError):
-            return Greeting.model_validate_json(self._get("greet")) == self._greeting
-        return False
-
     def _is_loaded(self) -> bool:
         """Have the actor load the network; return whether it could."""
         try:
@@ -178,14 +152,14 @@ class Relay:
             _check_version(greeting)
             sha256, weights = self._store.weights(self._line.setup)
             setup = self._line.setup.model_copy(update={"cache": Path()})
-            said = self._get("load", setup.model_dump_json().encode(), sha256, weights)
+            said = self._actor.ask("load", setup.model_dump_json().encode(), sha256, weights)
         except ConfigError as error:
             return self._fail(Blame.OPERATOR, error)
         except RayTaskError as error:
             return self._fail(Blame.MACHINE, error.cause or error)
         except RayActorError as error:
-            self._restarts.fell(f"fell before it was ready: {_last_line(error)}")
-            return self._fail(Blame.MACHINE, SpoolError(f"a node of the cluster cannot run it: {_last_line(error)}"))
+            self._restarts.fell(f"fell before it was ready: {last_line(error)}")
+            return self._fail(Blame.MACHINE, SpoolError(f"a node of the cluster cannot run it: {last_line(error)}"))
         except (SpoolError, RayError) as error:
             return self._fail(Blame.MACHINE, error)
         self._greeting = greeting
@@ -201,7 +175,7 @@ class Relay:
         """Wait until the actor has a place; return who it is there."""
         waiting = Waiting(reason=f"a node of the cluster with {self._needs} free")
         while True:
-            reference = self._actor.greet.remote()
+            reference = self._actor.begin_greeting()
             try:
                 while not ray.wait([reference], timeout=_SOON_SECONDS)[0]:
                     self._tell(waiting)
@@ -213,13 +187,13 @@ class Relay:
     def _paint(self, request: Request) -> None:
         """Have a picture painted, and tell the daemon all about it; raises what Ray does."""
         interim = request.interim
-        checkpoint = put(interim.checkpoint) if interim and interim.checkpoint.exists() else None
+        checkpoint = self._hand_over(interim.checkpoint) if interim and interim.checkpoint.exists() else ""
         styles = [self._store.style(style.sha256, style.path) for style in request.styles]
-        named, paths = _by_names(request)
+        named, paths = by_names(request)
         self._begin(named.model_dump_json().encode(), checkpoint, put(request.content.path), *styles)
         while True:
-            sayings = self._get("listen").splitlines()
-            if not sayings and not self._is_same():
+            sayings = self._actor.ask("listen").splitlines()
+            if not sayings and not self._actor.is_same(self._greeting):
                 raise RayActorError
             for saying in sayings:
                 said = SAYINGS.validate_json(saying)
@@ -233,30 +207,38 @@ class Relay:
                     return
 
     def _begin(self, *arguments: object) -> None:
-        self._get("paint", *arguments)
+        self._actor.ask("paint", *arguments)
         if self._is_stopped.is_set():  # the actor may have heard of that too early
-            self._actor.stop.remote()
+            self._actor.stop()
+
+    def _hand_over(self, checkpoint: Path) -> str:
+        """Give the actor a checkpoint; return its SHA-256."""
+        digest = hashlib.sha256()
+        for number, piece in enumerate(pieces_of(checkpoint)):
+            self._tell(Waiting(reason="a checkpoint that is on its way to the worker"))
+            digest.update(piece.data)
+            self._actor.ask("take", number, piece)
+        return digest.hexdigest()
 
     def _receive(self, parcel: Parcel, paths: dict[str, Path]) -> None:
         """Write what the actor has made, and tell it whether that has worked."""
-        path, pieces = paths[parcel.path], self._pieces(parcel)
         try:
-            if parcel.for_good:
-                write_durably_from(path, pieces)
-            else:
-                replace(path, b"".join(pieces))
+            write(parcel, paths[parcel.path], self._pieces(parcel))
         except OSError as error:
-            self._get("settle", error.errno or 0, error.strerror or str(error))
+            self._actor.ask("settle", error.errno or 0, error.strerror or str(error))
+        except RayActorError:
+            raise
+        except RayError as error:  # that file alone is lost
+            self._actor.ask("settle", errno.EIO, f"a piece was lost on its way: {first_line(error)}")
         else:
-            self._get("settle", 0, "")
+            self._actor.ask("settle", 0, "")
 
-    def _pieces(self, parcel: Parcel) -> Iterator[memoryview]:
+    def _pieces(self, parcel: Parcel) -> Iterator[Bytes]:
         for number in range(parcel.pieces):
-            piece = self._get("fetch", number)
-            # The daemon may have given the job to another worker by now.
-            if self._dismissed.is_set():
-                raise Dismissed
-            yield memoryview(piece)
+            piece = self._actor.ask("fetch", number)
+            # It is also how to learn that the daemon has given the job to another worker by now.
+            self._tell(Waiting(reason="a file that is on its way from the worker"))
+            yield piece
 
     def _fell(self, fallen: Fallen) -> bool:
         """Tell the daemon that the actor has ended; another can take its place."""
@@ -276,15 +258,12 @@ class Relay:
             if answers(before.node_id):
                 break
             # In this order: the cluster misses a node before it misses what ran there.
-            is_missed, is_lost = _is_missed(self._actor), not is_alive(before.node_id)
+            is_missed, is_lost = self._actor.is_missed(), not is_alive(before.node_id)
             if is_missed:
                 break
         if is_lost:
             return Fallen(how=f"was lost with its node {before.node}", with_machine=True)
         return Fallen(how=f"fell on node {before.node} (process {before.pid})")
-
-    def _get(self, method: str, *arguments: object) -> Any:  # noqa: ANN401  whatever it returns
-        return ray.get(getattr(self._actor, method).remote(*arguments))
 
     def _tell(self, event: Event) -> None:
         self._send(to_line(event))
@@ -296,46 +275,7 @@ class Relay:
         self._line.events.flush()
 
 
-def _by_names(request: Request) -> tuple[Request, dict[str, Path]]:
-    """Return the request with names instead of paths, and the paths of those that will be written."""
-    content = request.content.model_copy(update={"path": Path("content")})
-    styles = tuple(
-        style.model_copy(update={"path": Path(f"style-{number}")}) for number, style in enumerate(request.styles)
-    )
-    paths = {request.picture.name: request.picture}
-    interim = request.interim
-    if interim:
-        paths |= {"checkpoint": interim.checkpoint, "preview": interim.preview}
-        interim = interim.model_copy(update={"checkpoint": Path("checkpoint"), "preview": Path("preview")})
-    update = {"content": content, "styles": styles, "picture": Path(request.picture.name), "interim": interim}
-    return request.model_copy(update=update), paths
-
-
 def _check_version(greeting: Greeting) -> None:
     if greeting.nstd_version != __version__:
         msg = f"node {greeting.node} has nstd {greeting.nstd_version}, and this is {__version__}: both must be the same"
         raise ConfigError(msg)
-
-
-def _is_missed(actor: Any) -> bool:  # noqa: ANN401  a handle
-    """Tell whether the cluster knows that an actor has ended, and does not only fail to reach it."""
-    try:
-        ray.get(actor.greet.remote(), timeout=_SOON_SECONDS)
-    except RayActorError as error:
-        return not isinstance(error, ActorUnavailableError)
-    except GetTimeoutError:
-        return False
-    return False
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says first, or its kind if it says nothing."""
-    return next(_lines_of(error), type(error).__name__)
-
-
-def _last_line(error: BaseException) -> str:
-    return [type(error).__name__, *_lines_of(error)][-1]
-
-
-def _lines_of(error: BaseException) -> Iterator[str]:
-    return filter(None, map(str.strip, str(error).splitlines()))
