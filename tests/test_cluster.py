@@ -406,6 +406,23 @@ def test_more_workers_than_places_wait_and_say_so(make_cluster, make_world):
     eventually(lambda: len(steps_of(world)) == 2, "both to paint")
 
 
+def test_worker_that_no_node_suits_says_what_is_missing(make_cluster, make_world):
+    world, cluster = make_world("memory_gib: 3000, accelerator_type: A100"), make_cluster(nodes=1)
+    world.drop_text("paint", "photo.jpg")
+    daemon = start(world, cluster)
+    needs = "1 GPU, 1 CPU, 3000 GiB of memory and an accelerator of type A100"
+    for lacking, options in (
+        ("3000 GiB of memory and an accelerator of type A100", ('--resources={"accelerator_type:A100": 1}',)),
+        ("3000 GiB of memory", (f"--memory={4000 << 30}",)),
+        ("all of that", ('--resources={"accelerator_type:A100": 1}', f"--memory={4000 << 30}")),
+    ):
+        waits = f"Waiting for a node of the cluster with {needs} free; no node has {lacking} yet\n"
+        eventually(lambda waits=waits: waits in world.nstd("status").stdout, waits)
+        suitable = cluster.start_node(*options)
+    daemon.wait_for("job_finished")
+    assert [one["worker"] for one in daemon.logged("job_started")] == [f"{suitable} cpu"]
+
+
 def test_full_object_store_defers_the_job(make_cluster, make_world):
     world, cluster = make_world(), make_cluster(nodes=1, store_bytes=80_000_000, environ=WITHOUT_SPILLING)
     world.drop_text("paint", "photo.jpg")

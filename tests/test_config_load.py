@@ -322,6 +322,14 @@ def test_wrong_setting_of_a_preset_is_told_with_its_place(setting: str, message:
             ["1:21: ray.idle_minutes: must be > 0 (got 0)"],
         ),
         (
+            "ray: {memory_gib: -1}\npresets: {p: {styles: [a.png]}}",
+            ["1:19: ray.memory_gib: must be >= 0 (got -1)"],
+        ),
+        (
+            "ray: {accelerator_type: an A100}\npresets: {p: {styles: [a.png]}}",
+            ["1:25: ray.accelerator_type: must be a type of accelerator as Ray names it, such as A100 (got 'an A100')"],
+        ),
+        (
             "ray: {insecure: 1}\npresets: {p: {styles: [a.png]}}",
             ["1:17: ray.insecure: must be true or false (got 1)"],
         ),

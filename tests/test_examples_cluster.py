@@ -103,6 +103,8 @@ def test_image_has_the_ray_of_the_manifest():
 def test_config_beside_it_is_good():
     config = load_config(CLUSTER / "config.yaml", check_image=lambda *_: None)
     assert config.ray.address == "ray://localhost:10001"
+    pod_gib = float(containers()[1]["resources"]["limits"]["memory"].removesuffix("Gi"))
+    assert config.ray.memory_gib <= 0.7 * pod_gib, "Ray keeps three tenths for its object store"
     assert config.presets["swirls"].styles[0].image.is_file()
 
 

@@ -95,11 +95,11 @@ class RayCluster:
         self._start(HEAD, *options, cpus=cpus, gpus=gpus)
         self._wait_for_clients_server()
 
-    def start_node(self, *, cpus: int = 2, gpus: int = 1) -> str:
-        """Start another node; return its address."""
+    def start_node(self, *options: str, cpus: int = 2, gpus: int = 1) -> str:
+        """Start another node, with more of Ray's options; return its address."""
         self._nodes += 1
         address = f"{_NETWORK}.{self._nodes + 1}"
-        self._start(address, f"--address={ADDRESS}", cpus=cpus, gpus=gpus)
+        self._start(address, f"--address={ADDRESS}", *options, cpus=cpus, gpus=gpus)
         return address
 
     def actors(self) -> dict[int, str]:

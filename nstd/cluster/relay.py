@@ -17,7 +17,7 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 from nstd import __version__
 from nstd.cluster.actor import Actor
 from nstd.cluster.messages import SAYINGS, Greeting, Parcel
-from nstd.cluster.nodes import answers, is_alive
+from nstd.cluster.nodes import Needs, answers, is_alive
 from nstd.cluster.parcels import Bytes, by_names, pieces_of, write
 from nstd.cluster.remote import Dismissed, RemoteActor
 from nstd.cluster.restarts import Restarts
@@ -71,8 +71,8 @@ class Relay:
         self._line = line
         self._store = store
         self._restarts = restarts
-        self._needs = f"{settings.num_gpus:g} GPU and {settings.num_cpus:g} CPU"
-        self._actor = RemoteActor(settings, actor)
+        self._needs = Needs(settings)
+        self._actor = RemoteActor(self._needs, actor)
         self._greeting: Greeting | None = None
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._dismissed = threading.Event()
@@ -173,15 +173,14 @@ class Relay:
 
     def _greet(self) -> Greeting:
         """Wait until the actor has a place; return who it is there."""
-        waiting = Waiting(reason=f"a node of the cluster with {self._needs} free")
         while True:
             reference = self._actor.begin_greeting()
             try:
                 while not ray.wait([reference], timeout=_SOON_SECONDS)[0]:
-                    self._tell(waiting)
+                    self._tell(self._needs.waiting())
                 return Greeting.model_validate_json(ray.get(reference))
             except ActorUnavailableError:  # the cluster has not missed its node yet
-                self._tell(waiting)
+                self._tell(self._needs.waiting())
                 self._wait(_BETWEEN_LOOKS_SECONDS)
 
     def _paint(self, request: Request) -> None:

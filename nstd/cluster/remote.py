@@ -8,7 +8,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 
 from nstd.cluster.actor import Actor
 from nstd.cluster.messages import Greeting
-from nstd.config.settings import ClusterSettings
+from nstd.cluster.nodes import Needs
 
 _SOON_SECONDS: Final = 5.0
 
@@ -21,19 +21,13 @@ class RemoteActor:
     """Place an actor in the cluster, and another one when that has fallen.
 
     Args:
-        settings: what it needs of a node.
+        needs: of a node.
         actor: what to place there.
     """
 
-    def __init__(self, settings: ClusterSettings, actor: type[Actor]) -> None:
+    def __init__(self, needs: Needs, actor: type[Actor]) -> None:
         # Attempts are the daemon's to count, and Ray knows no pause between restarts: so it repeats nothing by itself.
-        options = ray.remote(
-            num_gpus=settings.num_gpus,
-            num_cpus=settings.num_cpus,
-            max_restarts=0,
-            max_task_retries=0,
-            max_concurrency=8,
-        )
+        options = ray.remote(**needs.options, max_restarts=0, max_task_retries=0, max_concurrency=8)
         self._place = options(actor).remote
         self._lock = threading.Lock()
         self._is_dismissed = False

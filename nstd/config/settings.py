@@ -140,6 +140,16 @@ def _is_cluster(text: str) -> str:
     return text
 
 
+_ACCELERATOR: Final = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+
+def _is_accelerator(text: str) -> str:
+    if not re.fullmatch(_ACCELERATOR, text):
+        msg = "must be a type of accelerator as Ray names it, such as A100"
+        raise ValueError(msg)
+    return text
+
+
 MoreThanNone = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 
 
@@ -151,6 +161,8 @@ class ClusterSettings(Record):
             `ray://host:10001` for one elsewhere.
         num_gpus: of a node, for each worker.
         num_cpus: of a node, for each worker.
+        memory_gib: of a node, for each worker, in GiB; 0 does not ask for any.
+        accelerator_type: that a node must have, as Ray names it; null for any.
         insecure: also use a cluster that lets anybody in.
     """
 
@@ -159,6 +171,11 @@ class ClusterSettings(Record):
     )
     num_gpus: NonNegativeFloat = 1
     num_cpus: NonNegativeFloat = 1
+    memory_gib: NonNegativeFloat = 0
+    accelerator_type: (
+        Annotated[str, AfterValidator(_is_accelerator), WithJsonSchema({"type": "string", "pattern": _ACCELERATOR})]
+        | None
+    ) = None
     insecure: Annotated[bool, Field(strict=True)] = False
 
 
