@@ -38,7 +38,7 @@ from nstd.worker.patience import Patience
 
 _MINUTE_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 5.0
-# A checkpoint has some 530 bytes a pixel, and the disk may be as slow as 100 MB a second.
+# A checkpoint has some 270 bytes a pixel, and the disk may be as slow as 50 MB a second.
 _WRITING_SECONDS_A_PIXEL: Final = 5e-6
 
 _log = structlog.get_logger()
