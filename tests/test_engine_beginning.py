@@ -45,7 +45,7 @@ def test_a_level_begins_with_the_painting_and_the_photos_edges(picture):
     inside = (start > 0).all(axis=2) & (start < 255).all(axis=2)
     lightness = np.abs(octave.mean(axis=2))
     edges, calm = inside & (lightness > 40), inside & (lightness < 2)
-    assert np.corrcoef(added[edges].ravel(), octave[edges].ravel())[0, 1] > 0.98
+    assert np.corrcoef(added[edges].ravel(), octave[edges].ravel())[0, 1] > 0.95
     assert np.abs(added[edges]).mean() > 0.7 * np.abs(octave[edges]).mean()
     assert np.abs(added[calm]).mean() < 0.1 * np.abs(octave[calm]).mean()
 
