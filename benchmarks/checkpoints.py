@@ -27,13 +27,15 @@ from nstd.worker.environment import tensorflow_environment
 
 os.environ.update(tensorflow_environment(os.environ, cache_folder(os.environ)))
 
-from nstd.config.settings import EngineSettings, Limits, WorkerSettings
+from nstd.config.settings import Limits, WorkerSettings
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
 from nstd.engine.styles import Style
 from nstd.engine.transfer import Transfer
 from nstd.images.decode import decode_fitted, decode_image
-from nstd.preset import Network, Preset, TransferSettings
+from nstd.network import Network
+from nstd.preset import Preset
+from nstd.transfer_settings import TransferSettings
 from nstd.worker.checkpoint import Checkpoint, Identity, Provenance
 from nstd.worker.keeper import Keeper, recall
 from nstd.worker.messages import Checkpointed, Interim
@@ -121,7 +123,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="of each round; the writing is to be over by then")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    device = claim_device(EngineSettings())
+    device = claim_device()
     engine = Engine(Network.VGG19, load_weights(Network.VGG19, cache_folder(os.environ)).arrays, device.precision)
     photo, _ = decode_fitted(PHOTO, Limits(), arguments.size)
     settings = TransferSettings(levels=(1,), iterations=(100_000,), tolerance=0)

@@ -25,9 +25,11 @@ from typing import NamedTuple
 
 from growing.pictures import ASSETS
 
-from nstd.config.settings import EngineSettings, Limits, Precision
-from nstd.preset import Optimizer, Preset, StyleStatistics
+from nstd.config.settings import EngineSettings, Limits
+from nstd.network import Precision
+from nstd.preset import Preset
 from nstd.spool.durable import measure, remove_remains
+from nstd.transfer_settings import Optimizer, StyleStatistics
 from nstd.weights.store import cache_folder
 from nstd.worker.messages import Done, Event, Failed, Interim, Request, Resumed, Setup, Source, Stepped, StyleSource
 from nstd.worker.process import WorkerProcess

@@ -18,7 +18,7 @@ from nstd.worker.environment import tensorflow_environment
 
 os.environ.update(tensorflow_environment(os.environ, cache_folder(os.environ)))
 
-from nstd.config.settings import EngineSettings, Limits, Precision
+from nstd.config.settings import Limits
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
 from nstd.engine.evaluator import WholeEvaluator
@@ -28,8 +28,9 @@ from nstd.engine.pixels import Picture, preprocess
 from nstd.engine.styles import Style
 from nstd.images.decode import decode_image
 from nstd.images.resize import fitted_size, resize_image, same_pixels_size
-from nstd.preset import Network, Padding, TransferSettings
+from nstd.network import Network, Precision
 from nstd.pyramid import Quality
+from nstd.transfer_settings import Padding, TransferSettings
 
 
 class Row(NamedTuple):
@@ -79,7 +80,7 @@ def main() -> None:
     parser.add_argument("--quality", type=Quality, default=Quality.STANDARD, help="draft, standard or high")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    precision = claim_device(EngineSettings()).precision
+    precision = claim_device().precision
     weights = load_weights(Network.VGG19, cache_folder(os.environ)).arrays
     settings = TransferSettings(quality=arguments.quality, padding=Padding.ZERO)
     engines = [Engine(Network.VGG19, weights, each) for each in (precision, Precision.FLOAT32)]

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from nstd import cuda
-from nstd.config.settings import Config, Precision, Workers
+from nstd.config.settings import Config, Workers
 from nstd.images.decode import probe_image
 from nstd.images.resize import lacks_detail, same_pixels_size
 from nstd.installation import CLUSTER_TOKEN, SPOOL, USER, Host, hidden_from_service, property_of_service
 from nstd.memory import GIB, machine_bytes, needed_bytes
+from nstd.network import Precision
 from nstd.users import current_user
 
 _FOLDERS: Final = ("inbox", "outbox", "originals", "failed", "state")

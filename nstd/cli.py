@@ -13,7 +13,7 @@ import typer
 
 from nstd import __version__
 from nstd.errors import ConfigError, InputError, NstdError, SpoolError, SpoolLockedError
-from nstd.preset import Network
+from nstd.network import Network
 from nstd.pyramid import Quality
 from nstd.weights.sources import Source
 

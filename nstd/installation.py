@@ -14,7 +14,7 @@ from typing import Final
 from nstd.config.load import load_config
 from nstd.config.settings import Config, Workers
 from nstd.errors import ConfigError, NstdError, WeightsError
-from nstd.preset import Network
+from nstd.network import Network
 from nstd.starter import create_project, writing
 from nstd.users import acting_as, become, user_named
 from nstd.weights.fetch import Progress, no_progress

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from nstd.preset import Network, Preset, Record
+from nstd.history import LevelLog, LossSummary, StopReason
+from nstd.network import Network
+from nstd.preset import Preset
+from nstd.record import Count, Pixels, Record, Seconds
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 JobId = Annotated[str, Field(pattern=r"^[0-9TZ.]+-[0-9a-f]+$")]
-Count = Annotated[int, Field(ge=0)]
-Pixels = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(ge=0)]
 
 
 class FileFacts(Record):
@@ -84,57 +84,6 @@ class Job(Record):
     def spares_memory(self) -> bool:
         """Whether it is to be painted with less memory than others."""
         return self.lacked_memory > 0
-
-
-class Losses(Record):
-    """The losses of one evaluation, each with its weight applied.
-
-    Attributes:
-        step: optimiser steps taken on this level before the evaluation; 0 is the start.
-        total: the sum of all others.
-        terms: each term's loss, of a layer each where it compares layers: `content.block4_conv2`, `gram.block1_conv1`.
-    """
-
-    step: Count
-    total: float
-    terms: dict[str, float]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_version_1(cls, data: object) -> object:
-        """Read what a result log of schema version 1 has: `content`, `style` by layer, and `tv`."""
-        if not isinstance(data, dict) or "style" not in data:
-            return data
-        style = {f"style.{layer}": loss for layer, loss in data["style"].items()}
-        terms = {"content": data["content"], **style, "variation": data["tv"]}
-        return {name: data[name] for name in ("step", "total")} | {"terms": terms}
-
-
-class StopReason(StrEnum):
-    """Why a level was painted no further."""
-
-    ITERATIONS = "iterations"
-    TIME_BUDGET = "time_budget"
-    CONVERGED = "converged"
-
-
-class LevelLog(Record):
-    """What happened on one level of the pyramid."""
-
-    width_px: Pixels
-    height_px: Pixels
-    history: tuple[Losses, ...]
-    stop_reason: StopReason
-    seconds: Seconds
-
-
-class LossSummary(Record):
-    """Total losses of the last level, at the result's size."""
-
-    initial: float
-    best: float
-    final: float
-    best_step: Count
 
 
 class ImageFacts(FileFacts):

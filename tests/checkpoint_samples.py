@@ -1,6 +1,7 @@
 """How a painting begins, for the tests of checkpoints."""
 
-from nstd.preset import Network, Preset
+from nstd.network import Network
+from nstd.preset import Preset
 from nstd.worker.checkpoint import Checkpoint, Identity, Provenance
 
 PROVENANCE = Provenance(

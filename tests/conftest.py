@@ -10,8 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from nstd.config.settings import Precision
-from nstd.preset import Network
+from nstd.network import Network, Precision
 from nstd.weights.pull import pull_weights
 from nstd.weights.store import Weights, cache_folder
 from nstd.worker.environment import tensorflow_environment

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from nstd.errors import SpoolError
-from nstd.job import ImageFacts, Losses, Painting
-from nstd.preset import Network
+from nstd.history import Losses
+from nstd.job import ImageFacts, Painting
+from nstd.network import Network
 from nstd.spool.durable import measure, write_durably
 from nstd.spool.jobs import timestamp
 from nstd.worker.conversation import Conversation

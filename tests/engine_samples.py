@@ -9,7 +9,7 @@ from nstd.engine.balance import Weights
 from nstd.engine.features import Guides
 from nstd.engine.margin import guide_with_margin
 from nstd.engine.objective import Aims, Objective
-from nstd.preset import TransferSettings
+from nstd.transfer_settings import TransferSettings
 
 
 class Problem(NamedTuple):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nstd.config.settings import Precision
 from nstd.engine.engine import Engine
 from nstd.engine.styles import Style
-from nstd.preset import Network, TransferSettings
+from nstd.network import Network, Precision
+from nstd.transfer_settings import TransferSettings
 from nstd.weights.store import load_weights
 
 # Their statistics, which are kept on purpose, are small.

@@ -14,7 +14,7 @@ from daemon_world import eventually
 from nstd.cluster.actor import Actor, FilesByParcel, Outbox
 from nstd.cluster.messages import SAYINGS, Parcel
 from nstd.config.settings import EngineSettings, Limits
-from nstd.job import Losses
+from nstd.history import Losses
 from nstd.worker.messages import Blame, Checkpointed, Failed, Setup, Stepped
 
 LOSSES = Losses(step=0, total=1.0, terms={"content": 1.0})

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from nstd.config.load import find_config, load_config, load_spool, make_preset
 from nstd.config.settings import Config, Limits
 from nstd.errors import ConfigError
-from nstd.preset import Init, Network, Preset, StyleImage, layer_names
+from nstd.network import Network, layer_names
+from nstd.preset import Preset, StyleImage
+from nstd.transfer_settings import Init
 
 KNOWN_OF_A_PRESET = (
     "known are: strength, quality, levels, iterations, time_budget_seconds, tolerance, style_scale, content_weight, "

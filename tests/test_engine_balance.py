@@ -3,7 +3,7 @@ import pytest
 
 from nstd.engine.balance import is_scarce, term_weights
 from nstd.engine.terms import terms_of
-from nstd.preset import StyleStatistics, TransferSettings
+from nstd.transfer_settings import StyleStatistics, TransferSettings
 
 LAYERS = {
     "content_layers": {"block4_conv1": 1.0, "block4_conv2": 3.0},

@@ -4,7 +4,7 @@ import pytest
 from nstd.engine.beginning import cored, first_picture, refined
 from nstd.engine.styles import Style
 from nstd.images.resize import enlarge_image, resize_image
-from nstd.preset import Init
+from nstd.transfer_settings import Init
 
 
 def grain(side: int, deviation: float) -> np.ndarray:

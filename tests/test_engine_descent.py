@@ -7,7 +7,7 @@ from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.objective import Objective
 from nstd.engine.optimizers import make_optimizer
 from nstd.engine.pixels import MEAN_BGR, preprocess, within_range
-from nstd.preset import Optimizer, TransferSettings
+from nstd.transfer_settings import Optimizer, TransferSettings
 
 
 @pytest.fixture(params=list(Optimizer))

@@ -3,9 +3,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from nstd.config.settings import EngineSettings, Precision
 from nstd.engine.device import claim_device, memory_bytes
 from nstd.errors import ConfigError
+from nstd.network import Precision
 
 MIG = "MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f"
 
@@ -22,24 +22,28 @@ MIG = "MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f"
 def test_precision_follows_what_the_processor_is_fast_at(tmp_path, cpuinfo, precision, reason):
     first = f"processor: 0\nmodel name\t: AMD EPYC 9554P\n{cpuinfo}"
     (tmp_path / "cpuinfo").write_text(f"{first}\nprocessor: 1\nmodel name: another\nflags: none\n")
-    found = claim_device(EngineSettings(device="cpu"), tmp_path / "cpuinfo")
+    found = claim_device("cpu", cpuinfo=tmp_path / "cpuinfo")
     assert found == ("cpu", "AMD EPYC 9554P", precision, reason)
 
 
 def test_unknown_processor_computes_in_float32(tmp_path):
     missing = tmp_path / "missing"
-    found = claim_device(EngineSettings(device="cpu"), missing)
+    found = claim_device("cpu", cpuinfo=missing)
     assert found == ("cpu", "", Precision.FLOAT32, f"{missing} cannot be read")
 
 
 def test_chosen_precision_is_kept(tmp_path):
-    settings = EngineSettings(device="cpu", precision=Precision.BFLOAT16)
-    assert claim_device(settings, tmp_path / "missing") == ("cpu", "", Precision.BFLOAT16, "set in the config")
+    assert claim_device("cpu", Precision.BFLOAT16, cpuinfo=tmp_path / "missing") == (
+        "cpu",
+        "",
+        Precision.BFLOAT16,
+        "set in the config",
+    )
 
 
 def test_missing_gpu_is_the_operators_fault():
     with pytest.raises(ConfigError, match=r"engine\.device: got gpu:99, but TensorFlow finds (no|\d+) GPU here"):
-        claim_device(EngineSettings(device="gpu:99"))
+        claim_device("gpu:99")
 
 
 class Machine:
@@ -89,25 +93,25 @@ class Machine:
     ],
 )
 def test_precision_follows_the_gpus_generation(capability, precision):
-    found = claim_device(EngineSettings(), devices=Machine(compute_capability=capability, device_name="NVIDIA L4"))
+    found = claim_device(devices=Machine(compute_capability=capability, device_name="NVIDIA L4"))
     assert found == ("gpu:0", "NVIDIA L4", precision, "the GPU's compute capability is {}.{}".format(*capability))
 
 
 def test_gpu_that_tells_nothing_computes_in_float32():
-    found = claim_device(EngineSettings(), devices=Machine())
+    found = claim_device(devices=Machine())
     assert found == ("gpu:0", "", Precision.FLOAT32, "the GPU does not tell its compute capability")
 
 
 def test_only_the_chosen_gpu_is_used_and_its_memory_grows():
     machine = Machine(compute_capability=(7, 5))
-    found = claim_device(EngineSettings(device="gpu:1", precision=Precision.FLOAT32), devices=machine)
+    found = claim_device("gpu:1", Precision.FLOAT32, devices=machine)
     assert found == ("gpu:1", "", Precision.FLOAT32, "set in the config")
     assert (machine.visible, machine.grows, machine.limits) == (["b"], {"b"}, {})
 
 
 def test_gpu_that_is_named_by_its_uuid_is_the_only_one():
     machine = Machine("the one that CUDA shows", compute_capability=(8, 0))
-    found = claim_device(EngineSettings(device=MIG), devices=machine)
+    found = claim_device(MIG, devices=machine)
     assert (found.name, found.precision) == (MIG, Precision.BFLOAT16)
     assert (machine.visible, machine.grows) == (machine.gpus, set(machine.gpus))
 
@@ -118,7 +122,7 @@ def test_gpu_whose_uuid_is_unknown_is_the_operators_fault():
     none.gpus = []
     for machine in (none, Machine("a", "b")):
         with pytest.raises(ConfigError) as told:
-            claim_device(EngineSettings(device=MIG), devices=machine)
+            claim_device(MIG, devices=machine)
         assert str(told.value) == (
             f"engine.device: got {MIG}, but TensorFlow finds no such GPU here; nvidia-smi -L lists what there is"
         )
@@ -126,13 +130,13 @@ def test_gpu_whose_uuid_is_unknown_is_the_operators_fault():
 
 def test_memory_of_the_gpu_is_bounded_in_mib():
     machine = Machine()
-    claim_device(EngineSettings(gpu_memory_gib=1.5), devices=machine)
+    claim_device(gpu_memory_gib=1.5, devices=machine)
     assert (machine.visible, machine.grows, machine.limits) == (["a"], set(), {"a": [1536]})
 
 
 def test_cpu_hides_the_gpus():
     machine = Machine()
-    assert claim_device(EngineSettings(device="cpu"), devices=machine).name == "cpu"
+    assert claim_device("cpu", devices=machine).name == "cpu"
     assert (machine.visible, machine.grows, machine.limits) == ([], set(), {})
 
 
@@ -161,5 +165,5 @@ def test_memory_without_a_gpu_is_what_this_process_holds():
 )
 def test_float32_is_true_float32_on_a_gpu(tmp_path, precision, capability, allowed):
     machine = Machine(compute_capability=capability)
-    claim_device(EngineSettings(device="gpu:0", precision=precision), tmp_path, machine)
+    claim_device("gpu:0", precision, cpuinfo=tmp_path, devices=machine)
     assert machine.tf32 is allowed

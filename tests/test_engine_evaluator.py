@@ -3,13 +3,13 @@ import pytest
 import tensorflow as tf
 from engine_samples import Problem, guides_of, problem_of
 
-from nstd.config.settings import Precision
 from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor
 from nstd.engine.margin import guide_with_margin
 from nstd.engine.objective import Aims, Objective
 from nstd.engine.pixels import preprocess
-from nstd.preset import Network, Pooling, StyleStatistics, TransferSettings
+from nstd.network import Network, Precision
+from nstd.transfer_settings import Pooling, StyleStatistics, TransferSettings
 
 SETTINGS = TransferSettings(
     content_layers={"block2_conv2": 1, "block4_conv2": 0.5},

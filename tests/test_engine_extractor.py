@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nstd.config.settings import Precision
 from nstd.engine.extractor import Extractor
 from nstd.engine.pixels import preprocess
-from nstd.preset import Network, Pooling, layer_names
+from nstd.network import Network, Precision, layer_names
+from nstd.transfer_settings import Pooling
 
 # Each from the four values of a 2 x 2 square.
 BY_HAND = {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from flat_photos import FLAT, flat_photo
 
-from nstd.preset import StyleStatistics, TransferSettings
+from nstd.transfer_settings import StyleStatistics, TransferSettings
 
 NOTE = "the photo has next to no content: what is painted is mostly the style's"
 

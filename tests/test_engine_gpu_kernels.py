@@ -11,14 +11,14 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework.kernels import get_registered_kernels_for_op
 
-from nstd.config.settings import Precision
 from nstd.engine import products
 from nstd.engine.descent import Descent
 from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor
 from nstd.engine.objective import Objective
 from nstd.engine.optimizers import make_optimizer
-from nstd.preset import Network, Optimizer, Pooling, StyleStatistics, TransferSettings
+from nstd.network import Network, Precision
+from nstd.transfer_settings import Optimizer, Pooling, StyleStatistics, TransferSettings
 
 PRECISIONS = [Precision.FLOAT32, Precision.BFLOAT16, Precision.FLOAT16]
 FEW = 16

@@ -1,7 +1,7 @@
 import numpy as np
 
 from nstd.engine.margin import MARGIN_PX, guide_with_margin, margin_px, with_margin, without_margin
-from nstd.preset import Padding
+from nstd.transfer_settings import Padding
 
 
 def test_a_margin_is_the_picture_as_in_a_mirror():

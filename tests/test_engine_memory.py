@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from tensorflow.python.framework.func_graph import FuncGraph
 
-from nstd.config.settings import Precision
 from nstd.engine.engine import Engine
 from nstd.engine.styles import Style
-from nstd.preset import Network, TransferSettings
+from nstd.network import Network, Precision
+from nstd.transfer_settings import TransferSettings
 from nstd.worker.environment import tensorflow_environment
 
 DEEP_LAYERS = ["block3_conv1", "block3_conv2", "block4_conv1", "block4_conv2", "block5_conv1"]

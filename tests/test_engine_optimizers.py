@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from nstd.engine.curvature import OPPONENT
 from nstd.engine.optimizers import Adam, Lbfgs, Optimizer, make_optimizer
-from nstd.preset import Optimizer as Choice
+from nstd.transfer_settings import Optimizer as Choice
 
 Function = Callable[[tf.Tensor], tf.Tensor]
 

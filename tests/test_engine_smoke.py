@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from nstd.config.settings import Precision
 from nstd.engine.extractor import Extractor
 from nstd.engine.smoke import check_device
 from nstd.errors import ConfigError
-from nstd.preset import Network
+from nstd.network import Network, Precision
 
 
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.BFLOAT16, Precision.FLOAT16])

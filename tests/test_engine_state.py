@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from nstd.config.settings import Precision
 from nstd.engine.engine import Engine
 from nstd.engine.state import Progress, State, state_of
 from nstd.engine.transfer import Transfer
 from nstd.errors import CheckpointError, EngineError
-from nstd.job import StopReason
-from nstd.preset import Init, Network, Optimizer, StyleStatistics, TransferSettings
+from nstd.history import StopReason
+from nstd.network import Network, Precision
+from nstd.transfer_settings import Init, Optimizer, StyleStatistics, TransferSettings
 
 LEVELS = {"levels": (0.5, 1), "iterations": (3, 4)}
 EVALUATIONS = 4 + 5

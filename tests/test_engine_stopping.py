@@ -3,8 +3,8 @@ import math
 import pytest
 
 from nstd.engine.stopping import WINDOW, Stopping
-from nstd.job import StopReason
-from nstd.preset import TransferSettings
+from nstd.history import StopReason
+from nstd.transfer_settings import TransferSettings
 
 FALLING = [0.9**step for step in range(2 * WINDOW)]
 
@@ -84,9 +84,9 @@ def test_a_level_goes_on_as_if_it_had_never_stopped():
         ([], 1e30, False),
         ([], math.nan, True),
         ([5.0], math.inf, True),
-        ([5.0, 3.0], 2999, False),
-        ([5.0, 3.0], 3001, True),
-        ([*[2.0] * 5, *[4.0] * WINDOW], 2001, True),
+        ([5.0, 3.0], 299, False),
+        ([5.0, 3.0], 301, True),
+        ([*[2.0] * 5, *[4.0] * WINDOW], 201, True),
     ],
 )
 def test_a_loss_beyond_all_measure_has_diverged(totals, last, diverged):

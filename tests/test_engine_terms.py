@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nstd.engine.terms import terms_of
-from nstd.preset import StyleStatistics, TransferSettings
+from nstd.transfer_settings import StyleStatistics, TransferSettings
 from nstd.worker.environment import tensorflow_environment
 
 ROOT = Path(__file__).parent.parent

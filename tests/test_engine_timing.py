@@ -3,10 +3,10 @@ import itertools
 import pytest
 import tensorflow as tf
 
-from nstd.config.settings import Precision
 from nstd.engine.timing import Machine, Product, flop_per_pixel
-from nstd.preset import TransferSettings
+from nstd.network import Precision
 from nstd.pyramid import EFFORTS, Quality
+from nstd.transfer_settings import TransferSettings
 
 
 def test_operations_of_the_default_preset_are_those_of_the_published_results(weights):

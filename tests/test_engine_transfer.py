@@ -9,9 +9,9 @@ from nstd.engine.stopping import WINDOW
 from nstd.engine.styles import Style
 from nstd.engine.transfer import Transfer
 from nstd.errors import EngineError
+from nstd.history import Losses, StopReason
 from nstd.images.resize import resize_image, size_of
-from nstd.job import Losses, StopReason
-from nstd.preset import Init, Optimizer, Padding, StyleStatistics, TransferSettings
+from nstd.transfer_settings import Init, Optimizer, Padding, StyleStatistics, TransferSettings
 
 QUICK = {"levels": (1,), "iterations": (3,)}
 MANY = {"levels": (1,), "iterations": (40,)}

@@ -13,7 +13,7 @@ from nstd.config.load import load_config
 from nstd.errors import ConfigError, NstdError, WeightsError
 from nstd.images.decode import decode_image
 from nstd.installation import CONFIG, Host, hidden_from_service, install, next_commands, property_of_service, uninstall
-from nstd.preset import Network
+from nstd.network import Network
 from nstd.weights.pull import Pulled
 from nstd.weights.store import Provenance, load_weights, save_weights
 

@@ -14,7 +14,9 @@ from nstd.starter import create_project
 ROOT = Path(__file__).parent.parent
 HOUSE = (
     {"errors"},
-    {"job", "memory", "preset", "pyramid"},
+    {"record", "network", "pyramid"},
+    {"transfer_settings", "history"},
+    {"job", "memory", "preset"},
     {"config"},
     {"weights"},
     {"images"},
@@ -63,6 +65,14 @@ def test_module_imports_from_layers_above_it_only(path):
         same_room = room(module) == own_room(path)
         assert same_room or layer(room(module)) <= layer(own_room(path)), f"{path.name} imports {module}"
         assert {room(module), own_room(path)} != {"engine", "spool"}
+
+
+def test_engine_knows_no_settings_of_files_and_no_records_of_them():
+    known = {"errors", "record", "network", "pyramid", "transfer_settings", "history", "memory", "images", "engine"}
+    for path in MODULES:
+        if own_room(path) == "engine":
+            rooms = {room(module) for module in imported(path) if module.split(".")[0] == "nstd"}
+            assert rooms <= known, path.name
 
 
 def test_tensorflow_is_imported_where_tensors_are_only():

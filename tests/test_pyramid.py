@@ -2,8 +2,8 @@ import itertools
 
 import pytest
 
-from nstd.preset import TransferSettings
 from nstd.pyramid import Quality, levels_for, steps_for
+from nstd.transfer_settings import TransferSettings
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from weights_samples import sample_arrays
 
 from nstd.errors import WeightsError
-from nstd.preset import Network
+from nstd.network import Network
 from nstd.weights.arrays import check_shapes, expected_shapes
 
 

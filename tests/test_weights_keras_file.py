@@ -6,7 +6,7 @@ import pytest
 from weights_samples import keras_h5, published, sample_arrays
 
 from nstd.errors import WeightsError
-from nstd.preset import Network
+from nstd.network import Network
 from nstd.weights.arrays import check_shapes
 from nstd.weights.keras_file import KERAS_FILES, keras_url, read_keras_file
 

@@ -20,7 +20,7 @@ from weights_samples import (
 )
 
 from nstd.errors import WeightsError
-from nstd.preset import Network
+from nstd.network import Network
 from nstd.weights.arrays import Arrays
 from nstd.weights.keras_file import KERAS_FILES
 from nstd.weights.pull import Pulled, pull_weights

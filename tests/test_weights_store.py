@@ -11,7 +11,7 @@ import pytest
 from weights_samples import sample_arrays
 
 from nstd.errors import WeightsError
-from nstd.preset import Network
+from nstd.network import Network
 from nstd.weights.store import (
     Provenance,
     Weights,

@@ -3,9 +3,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from nstd.config.settings import Precision
 from nstd.engine.device import Device
 from nstd.errors import EngineError
+from nstd.network import Precision
 from nstd.pyramid import Quality
 from nstd.worker.bench import measure_on
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nstd.engine.state import Progress
 from nstd.errors import CheckpointError
-from nstd.job import Losses
-from nstd.preset import Network
+from nstd.history import Losses
+from nstd.network import Network
 from nstd.worker.checkpoint import Identity, Provenance, pack, unpack
 
 HISTORY = tuple(

@@ -13,7 +13,7 @@ from PIL import Image
 from nstd.engine.state import Progress
 from nstd.engine.transfer import Transfer
 from nstd.errors import CheckpointError, SpoolError
-from nstd.preset import TransferSettings
+from nstd.transfer_settings import TransferSettings
 from nstd.worker import files as files_module
 from nstd.worker.checkpoint import unpack
 from nstd.worker.keeper import Keeper, recall

@@ -1,4 +1,4 @@
-from nstd.job import Losses
+from nstd.history import Losses
 from nstd.worker.messages import Stepped
 from nstd.worker.pace import Pace
 

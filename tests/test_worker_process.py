@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from nstd.config.settings import EngineSettings, Limits
-from nstd.preset import Network, Preset
+from nstd.network import Network
+from nstd.preset import Preset
 from nstd.spool.durable import measure
 from nstd.weights.store import load_weights
 from nstd.worker.line import LineReader

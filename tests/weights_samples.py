@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from nstd.preset import Network
+from nstd.network import Network
 from nstd.weights.arrays import Arrays, expected_shapes
 from nstd.weights.published import PublishedFile
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from nstd import __version__
 from nstd.errors import InputError
-from nstd.job import EngineFacts, FileFacts, Losses, Painting
-from nstd.preset import Network
+from nstd.history import Losses
+from nstd.job import EngineFacts, FileFacts, Painting
+from nstd.network import Network
 from nstd.spool.durable import trouble
 from nstd.worker.files import Files
 from nstd.worker.messages import Checkpointed, Done, Event, Hindered, Interrupted, Request, Resumed, Stepped

@@ -21,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nstd.config.settings import EngineSettings, Precision
 from nstd.engine.device import claim_device
 from nstd.engine.extractor import Extractor
 from nstd.engine.pixels import preprocess
-from nstd.preset import Network
+from nstd.network import Network, Precision
 
 CONTENT_LAYER = "block4_conv2"
 STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
@@ -53,7 +52,7 @@ class Judge:
     """
 
     def __init__(self, content: str, style: str) -> None:
-        claim_device(EngineSettings(precision=Precision.FLOAT32))
+        claim_device(precision=Precision.FLOAT32)
         weights = load_weights(Network.VGG19, cache_folder(os.environ))
         extractor = Extractor(Network.VGG19, weights.arrays, Precision.FLOAT32)
         self._model = extractor.cut((CONTENT_LAYER, *STYLE_LAYERS))

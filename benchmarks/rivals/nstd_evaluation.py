@@ -15,13 +15,13 @@ os.environ.update(tensorflow_environment(os.environ, cache_folder(os.environ)))
 
 import numpy as np
 
-from nstd.config.settings import EngineSettings, Precision
 from nstd.engine.device import claim_device
 from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor
 from nstd.engine.objective import Objective
 from nstd.engine.pixels import preprocess
-from nstd.preset import Network, TransferSettings
+from nstd.network import Network, Precision
+from nstd.transfer_settings import TransferSettings
 
 
 def make_evaluation(precision: Precision, size_px: int) -> Callable[[], None]:
@@ -43,7 +43,7 @@ def make_evaluation(precision: Precision, size_px: int) -> Callable[[], None]:
 
 def main() -> None:
     """Answer."""
-    device = claim_device(EngineSettings(precision=Precision(sys.argv[2])))
+    device = claim_device(precision=Precision(sys.argv[2]))
     evaluate = make_evaluation(device.precision, int(sys.argv[1]))
     answer_with_seconds({"precision": device.precision.value, "device": device.name}, evaluate)
 

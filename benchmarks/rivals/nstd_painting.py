@@ -22,7 +22,7 @@ from nstd.worker.environment import tensorflow_environment
 os.environ.update(tensorflow_environment(os.environ, cache_folder(os.environ)))
 
 from nstd.config.load import make_preset
-from nstd.config.settings import EngineSettings, Limits
+from nstd.config.settings import Limits
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
 from nstd.engine.styles import Style
@@ -31,6 +31,7 @@ from nstd.engine.transfer import Transfer
 from nstd.images.decode import decode_image
 from nstd.images.encode import encode_image
 from nstd.images.resize import fitted_size, resize_image
+from nstd.network import Network
 from nstd.preset import OutputFormat, Preset
 
 CONTENT_FACTOR = 0.01
@@ -54,9 +55,9 @@ def settings(arguments: argparse.Namespace) -> dict[str, object]:
 
 def prepare(content: Path, preset: Preset) -> Transfer:
     """Do what `nstd.stylize` does before the first evaluation."""
-    engine_settings, limits = EngineSettings(), Limits()
-    weights = load_weights(engine_settings.network, cache_folder(os.environ))
-    engine = Engine(weights.network, weights.arrays, claim_device(engine_settings).precision)
+    limits = Limits()
+    weights = load_weights(Network.VGG19, cache_folder(os.environ))
+    engine = Engine(weights.network, weights.arrays, claim_device().precision)
     photo = decode_image(content, limits)
     fitted = resize_image(photo, *fitted_size(photo.shape[1], photo.shape[0], preset.size_px))
     styles = [Style.of(decode_image(style.image, limits), style.image.name, style.weight) for style in preset.styles]

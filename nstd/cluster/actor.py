@@ -20,7 +20,7 @@ from nstd.cluster.messages import Greeting, Parcel
 from nstd.cluster.parcels import Bytes, Incoming, Outgoing
 from nstd.errors import WeightsError
 from nstd.job import EngineFacts
-from nstd.preset import Record
+from nstd.record import Record
 from nstd.spool.durable import Data
 from nstd.weights.store import Weights, unpacked
 from nstd.worker.environment import loading_tensorflow

@@ -5,8 +5,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from nstd.job import Count, Sha256
-from nstd.preset import Record
+from nstd.job import Sha256
+from nstd.record import Count, Record
 from nstd.worker.messages import Event
 
 QUESTION: Final = b"?"

@@ -12,7 +12,7 @@ from nstd.weights.store import find_weights, load_weights
 from nstd.worker.messages import Setup
 
 if TYPE_CHECKING:
-    from nstd.preset import Network
+    from nstd.network import Network
 
 _REMEMBERED_STYLES: Final = 256
 

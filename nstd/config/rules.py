@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from nstd.config.document import Document
 from nstd.config.problems import Problem, nearest_or_all
 from nstd.config.settings import Workers
-from nstd.preset import Network, layer_names
+from nstd.network import Network, layer_names
 
 _LAYER_SETTINGS = ("content_layers", "style_layers")
 

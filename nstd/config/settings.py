@@ -7,16 +7,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from nstd.preset import Auto, Network, NonNegativeFloat, PositiveFloat, Preset, Record, auto_for_none, none_for
-
-
-class Precision(StrEnum):
-    """Arithmetic of the network's convolutions; pixels, losses and the optimiser are always float32."""
-
-    AUTO = "auto"
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
+from nstd.network import Network, Precision
+from nstd.preset import Preset
+from nstd.record import Auto, NonNegativeFloat, PositiveFloat, Record, auto_for_none, none_for
 
 
 class Watch(StrEnum):

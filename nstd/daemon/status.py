@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError
 
 from nstd.config.settings import Config
 from nstd.errors import SpoolError
-from nstd.job import Count, FailureKind
-from nstd.preset import Record
+from nstd.job import FailureKind
+from nstd.record import Count, Record
 from nstd.spool.durable import replace, trouble
 from nstd.spool.failed import failed_jobs
 from nstd.spool.folders import Folders

@@ -6,7 +6,7 @@ from typing import Final
 import tensorflow as tf
 
 from nstd.engine.terms.term import Role, Term
-from nstd.preset import TransferSettings
+from nstd.transfer_settings import TransferSettings
 
 _TOTAL: Final = 1e4
 """What the style loss of the photo itself is brought to, for strength 1; about what raw losses end at."""

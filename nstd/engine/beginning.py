@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from nstd.engine.pixels import Picture
 from nstd.engine.styles import Style
 from nstd.images.resize import enlarge_image, size_of
-from nstd.preset import Init
+from nstd.transfer_settings import Init
 
 _LUMA: Final[NDArray[np.float32]] = np.array([0.299, 0.587, 0.114], np.float32)
 _GRAINS: Final = 2.0

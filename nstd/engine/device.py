@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import tensorflow as tf
 
-from nstd.config.settings import EngineSettings, Precision
 from nstd.errors import ConfigError
 from nstd.memory import resident_bytes
+from nstd.network import Precision
 
 _BFLOAT16_CPU_FLAGS: Final = ("avx512_bf16", "amx_bf16")
 _BFLOAT16_CAPABILITY: Final = (8, 0)
@@ -36,16 +36,23 @@ class Device(NamedTuple):
 
 
 def claim_device(
-    settings: EngineSettings, cpuinfo: Path = Path("/proc/cpuinfo"), devices: ModuleType = tf.config
+    wanted: str = "auto",
+    precision: Precision = Precision.AUTO,
+    gpu_memory_gib: float = 0,
+    *,
+    cpuinfo: Path = Path("/proc/cpuinfo"),
+    devices: ModuleType = tf.config,
 ) -> Device:
-    """Make this process compute on the device that the settings ask for, and on no other.
+    """Make this process compute on the device that is asked for, and on no other.
 
     A GPU's memory is taken as it is needed; up to a limit only where TF_FORCE_GPU_ALLOW_GROWTH is true, as TensorFlow
     has no other way to have both. Call it before TensorFlow has computed anything. A GPU that is named by its UUID must
     be the only one that CUDA_VISIBLE_DEVICES shows this process.
 
     Args:
-        settings: what is asked for.
+        wanted: `auto`, `cpu`, `gpu:N` or a GPU's UUID.
+        precision: of the network; `auto` for the fastest that the device does well.
+        gpu_memory_gib: memory of the GPU to take at most, in GiB; 0 takes what is needed.
         cpuinfo: where Linux tells what the processor can do.
         devices: TensorFlow's functions about devices.
 
@@ -53,19 +60,19 @@ def claim_device(
         ConfigError: the machine has no such device.
     """
     gpus = devices.list_physical_devices("GPU")
-    name = settings.device if settings.device != "auto" else "gpu:0" if gpus else "cpu"
+    name = wanted if wanted != "auto" else "gpu:0" if gpus else "cpu"
     if name == "cpu":
         _show_only([], devices)
         told = _told_of_cpu(cpuinfo)
-        return Device(name, told.get("model name", ""), *_chosen(settings, _best_of_cpu(cpuinfo, told)))
+        return Device(name, told.get("model name", ""), *_chosen(precision, _best_of_cpu(cpuinfo, told)))
     gpu = _gpu_named(name, gpus)
     _show_only([gpu], devices)
-    _bound_memory(gpu, settings.gpu_memory_gib, devices)
+    _bound_memory(gpu, gpu_memory_gib, devices)
     details = devices.experimental.get_device_details(gpu)
-    precision, reason = _chosen(settings, _best_of_gpu(details.get("compute_capability")))
+    chosen, reason = _chosen(precision, _best_of_gpu(details.get("compute_capability")))
     # What is called float32 is not to be rounded to TF32; what follows bfloat16 features loses next to nothing by it.
-    devices.experimental.enable_tensor_float_32_execution(precision is not Precision.FLOAT32)
-    return Device(name, details.get("device_name", ""), precision, reason)
+    devices.experimental.enable_tensor_float_32_execution(chosen is not Precision.FLOAT32)
+    return Device(name, details.get("device_name", ""), chosen, reason)
 
 
 def memory_bytes(devices: ModuleType = tf.config) -> int:
@@ -107,8 +114,8 @@ def _bound_memory(gpu: tf.config.PhysicalDevice, gib: float, devices: ModuleType
         devices.experimental.set_memory_growth(gpu, enable=True)
 
 
-def _chosen(settings: EngineSettings, best: tuple[Precision, str]) -> tuple[Precision, str]:
-    return best if settings.precision is Precision.AUTO else (settings.precision, "set in the config")
+def _chosen(precision: Precision, best: tuple[Precision, str]) -> tuple[Precision, str]:
+    return best if precision is Precision.AUTO else (precision, "set in the config")
 
 
 def _best_of_gpu(capability: tuple[int, int] | None) -> tuple[Precision, str]:

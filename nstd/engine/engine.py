@@ -7,7 +7,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from nstd.config.settings import Precision
 from nstd.engine.descent import Descent
 from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor, LayerArrays
@@ -18,7 +17,8 @@ from nstd.engine.smoke import check_device
 from nstd.engine.state import Progress, State, state_of
 from nstd.engine.styles import StatisticsCache, Style
 from nstd.engine.transfer import Transfer
-from nstd.preset import Network, TransferSettings
+from nstd.network import Network, Precision
+from nstd.transfer_settings import TransferSettings
 
 _DESCENTS_KEPT: Final = 2
 

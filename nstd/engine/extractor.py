@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from nstd.config.settings import Precision
 from nstd.engine import half
-from nstd.preset import Network, Pooling
+from nstd.network import Network, Precision
+from nstd.transfer_settings import Pooling
 
 _NETWORKS: Final = {Network.VGG19: keras.applications.VGG19, Network.VGG16: keras.applications.VGG16}
 _SMALLEST_SQUARE: Final = float(np.finfo(np.float32).tiny)
@@ -100,7 +100,7 @@ class Extractor:
         """Return the model that ends at the deepest of `layers`; all models share the weights.
 
         Args:
-            layers: names as in `nstd.preset.layer_names`.
+            layers: names as in `nstd.network.layer_names`.
             pooling: what halves the features between the network's blocks.
         """
         return Cut(self._network, layers, _POOLS[pooling], self._precision)

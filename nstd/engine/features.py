@@ -32,7 +32,7 @@ def layer_guides(pixels: tf.Tensor, layers: Sequence[str]) -> dict[str, tf.Tenso
 
     Args:
         pixels: `[1, H, W, 1]`.
-        layers: names as in `nstd.preset.layer_names`.
+        layers: names as in `nstd.network.layer_names`.
 
     Returns:
         Their guides and that of `PIXELS`.

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from nstd.engine.pixels import Picture
-from nstd.preset import Padding
+from nstd.transfer_settings import Padding
 
 MARGIN_PX: Final = 16
 

@@ -13,9 +13,9 @@ from nstd.engine.margin import guide_with_margin
 from nstd.engine.pixels import IMAGE, Picture, preprocess
 from nstd.engine.terms import terms_of
 from nstd.engine.terms.term import Role, Term
+from nstd.history import Losses
 from nstd.images.resize import size_of
-from nstd.job import Losses
-from nstd.preset import Pooling, TransferSettings
+from nstd.transfer_settings import Pooling, TransferSettings
 
 Structure = tuple[tuple[Term, ...], Pooling]
 Styles = Mapping[str, Any]

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from nstd.engine.curvature import BANDS, BANDS_SPEC, Bands, apply_initial, band_products, bands_of
 from nstd.engine.pixels import IMAGE
-from nstd.preset import Optimizer as Choice
+from nstd.transfer_settings import Optimizer as Choice
 
 HISTORY: Final = 8
 """With 20 the loss is the same to 1.5 %, after 20 steps and after 70, and a checkpoint is twice as large."""

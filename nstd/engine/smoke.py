@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 import tensorflow as tf
 
-from nstd.config.settings import Precision
 from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor, LayerArrays
 from nstd.engine.objective import Objective
 from nstd.engine.pixels import Picture, preprocess
 from nstd.errors import ConfigError
-from nstd.preset import Network, TransferSettings
+from nstd.network import Network, Precision
+from nstd.transfer_settings import TransferSettings
 
 _SIDE_PX: Final = 64
 _MOST_OF_LOSSES: Final = 0.05

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from nstd.engine.balance import Weights
 from nstd.engine.descent import Canvas
 from nstd.errors import CheckpointError
-from nstd.job import Count, LevelLog, Losses, Seconds
-from nstd.preset import Record
+from nstd.history import LevelLog, Losses
+from nstd.record import Count, Record, Seconds
 
 
 class Progress(Record):

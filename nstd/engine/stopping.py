@@ -5,14 +5,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from nstd.job import StopReason
-from nstd.preset import TransferSettings
+from nstd.history import StopReason
+from nstd.transfer_settings import TransferSettings
 
 WINDOW: Final = 20
 """Steps that must have gained little: L-BFGS stands still for some and then goes on."""
 
-_DIVERGED: Final = 1e3
-"""A loss beyond so many times the least so far; L-BFGS finds back from all that is less."""
+_DIVERGED: Final = 100.0
+"""A loss beyond so many times the least so far. L-BFGS found back from twice, which was the most in 150 paintings."""
 
 
 class Stopping:

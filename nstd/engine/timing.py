@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 import tensorflow as tf
 
-from nstd.config.settings import EngineSettings, Precision
 from nstd.engine.descent import Descent
 from nstd.engine.device import claim_device
 from nstd.engine.engine import Engine
@@ -19,8 +18,9 @@ from nstd.engine.features import block_of
 from nstd.engine.margin import MARGIN_PX
 from nstd.engine.pixels import Picture, preprocess
 from nstd.images.resize import MIN_SIDE_PX
-from nstd.preset import TransferSettings
+from nstd.network import Network, Precision
 from nstd.pyramid import Quality
+from nstd.transfer_settings import TransferSettings
 
 MATMUL_SIDE: Final = 4096
 _LEAST_SECONDS: Final = 0.1
@@ -93,9 +93,9 @@ class Machine:
     """This machine's device with all that is timed on it, compiled and warm.
 
     Args:
-        settings: of the engine.
         transfer: what an evaluation and a step are of.
-        weights: `(kernel [3, 3, in, out], bias [out])` of every convolution of the settings' network, by layer name.
+        network: which architecture.
+        weights: `(kernel [3, 3, in, out], bias [out])` of every convolution of it, by layer name.
 
     Attributes:
         device: what computes.
@@ -106,13 +106,11 @@ class Machine:
         ConfigError: the machine has no such device.
     """
 
-    def __init__(
-        self, settings: EngineSettings, transfer: TransferSettings, weights: Mapping[str, LayerArrays]
-    ) -> None:
-        self.device = claim_device(settings)
+    def __init__(self, transfer: TransferSettings, network: Network, weights: Mapping[str, LayerArrays]) -> None:
+        self.device = claim_device()
         self.flop_per_pixel = flop_per_pixel(weights, transfer)
         self._transfer = transfer
-        self._descent = Engine(settings.network, weights, self.device.precision).descent(transfer)
+        self._descent = Engine(network, weights, self.device.precision).descent(transfer)
         self.product = Product(self.device.precision)
         trial = self.trial(MIN_SIDE_PX)
         trial.step()

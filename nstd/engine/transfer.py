@@ -13,9 +13,9 @@ from nstd.engine.state import Progress, State
 from nstd.engine.stopping import Stopping
 from nstd.engine.styles import StatisticsCache, Style, measured_styles
 from nstd.errors import EngineError
+from nstd.history import LevelLog, Losses, LossSummary, StopReason
 from nstd.images.resize import enlarge_image, fitted_size, lacks_detail, resize_image, size_of
-from nstd.job import LevelLog, Losses, LossSummary, StopReason
-from nstd.preset import Init, TransferSettings
+from nstd.transfer_settings import Init, TransferSettings
 
 if TYPE_CHECKING:
     from nstd.engine.balance import Weights

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from nstd.job import Count, Job
-from nstd.preset import Record
+from nstd.job import Job
+from nstd.record import Count, Record
 from nstd.spool.durable import remove_remains, rename_durably, trouble
 from nstd.spool.failed import fail_damaged
 from nstd.spool.folders import Folders

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nstd.errors import WeightsError
-from nstd.preset import Network, layer_names
+from nstd.network import Network, layer_names
 
 Array = NDArray[np.float32]
 Arrays = Mapping[str, tuple[Array, Array]]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nstd.errors import WeightsError
-from nstd.preset import Network
+from nstd.network import Network
 from nstd.weights.fetch import Progress, no_progress
 from nstd.weights.keras_file import keras_url
 from nstd.weights.sources import SOURCES, Original, Origins, Source

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from nstd.errors import WeightsError
-from nstd.preset import Network
+from nstd.network import Network
 from nstd.weights.arrays import Arrays
 from nstd.weights.fetch import Progress, fetch_published
 from nstd.weights.keras_file import HOST, KERAS_FILES, keras_url, read_keras_file

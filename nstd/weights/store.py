@@ -21,7 +21,8 @@ from pydantic import ValidationError
 
 from nstd.errors import WeightsError
 from nstd.job import Sha256
-from nstd.preset import Network, Record, layer_names
+from nstd.network import Network, layer_names
+from nstd.record import Record
 from nstd.weights.arrays import Arrays, check_shapes
 
 SERVICE_CACHE: Final = Path("/var/cache/nstd")

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from nstd.errors import WeightsError
-from nstd.preset import Network, layer_names
+from nstd.network import Network, layer_names
 from nstd.weights.arrays import Array, Arrays
 from nstd.weights.published import PublishedFile
 from nstd.weights.torch_pickle import Tensor, read_tensors

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field
 
-from nstd.config.settings import EngineSettings
 from nstd.errors import EngineError
-from nstd.job import Pixels
-from nstd.preset import PositiveFloat, Record, TransferSettings
+from nstd.network import Network
 from nstd.pyramid import Quality
+from nstd.record import Pixels, PositiveFloat, Record
+from nstd.transfer_settings import TransferSettings
 from nstd.weights.store import cache_folder, load_weights
 from nstd.worker.environment import loading_tensorflow
 
@@ -89,15 +89,14 @@ def measure(sizes_px: Sequence[int], on_round: OnRound) -> Bench:
         WeightsError: the network's weights are missing or damaged.
         EngineError: not even the network or the first size fits into memory.
     """
-    settings = EngineSettings()
     cache = cache_folder(os.environ)
-    weights = load_weights(settings.network, cache)
+    weights = load_weights(Network.VGG19, cache)
     try:
         with loading_tensorflow(cache):
             from nstd.engine.timing import Machine  # noqa: PLC0415  as in `nstd.worker.oneshot`
 
             with Machine.within_memory():
-                machine = Machine(settings, TransferSettings(), weights.arrays)
+                machine = Machine(TransferSettings(), weights.network, weights.arrays)
     except MemoryError as error:
         raise EngineError("memory does not suffice for the network") from error
     return measure_on(machine, sizes_px, on_round)

@@ -16,8 +16,10 @@ from pydantic import ValidationError
 
 from nstd.engine.state import Progress
 from nstd.errors import CheckpointError
-from nstd.job import Count, Seconds, Sha256
-from nstd.preset import Network, Preset, Record
+from nstd.job import Sha256
+from nstd.network import Network
+from nstd.preset import Preset
+from nstd.record import Count, Record, Seconds
 from nstd.spool.durable import Data
 
 _TITLE: Final = b"nstd checkpoint 2\n"

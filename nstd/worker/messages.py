@@ -7,9 +7,11 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, TypeAdapter
 
 from nstd.config.settings import EngineSettings, Limits
-from nstd.job import Count, EngineFacts, FileFacts, Losses, Painting, Seconds
+from nstd.history import Losses
+from nstd.job import EngineFacts, FileFacts, Painting
 from nstd.memory import resident_bytes
-from nstd.preset import Preset, Record
+from nstd.preset import Preset
+from nstd.record import Count, Record, Seconds
 
 
 class Setup(Record):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import tensorflow as tf
 
 from nstd import __version__
-from nstd.config.settings import EngineSettings, Limits, Precision
+from nstd.config.settings import EngineSettings, Limits
 from nstd.engine.device import claim_device, memory_bytes
 from nstd.engine.engine import Engine
 from nstd.engine.gpu_memory import gpu_memory
@@ -23,6 +23,7 @@ from nstd.images.encode import check_picture, encode_image
 from nstd.images.resize import size_of
 from nstd.job import EngineFacts, ImageFacts, Painting, Phases, StyleFacts
 from nstd.memory import GIB
+from nstd.network import Precision
 from nstd.spool.durable import trouble
 from nstd.weights.store import Weights
 from nstd.worker.checkpoint import Checkpoint, Identity, Provenance
@@ -63,7 +64,7 @@ class Painter:
     """
 
     def __init__(self, settings: EngineSettings, limits: Limits, weights: Weights, files: Files | None = None) -> None:
-        device = claim_device(settings)
+        device = claim_device(settings.device, settings.precision, settings.gpu_memory_gib)
         self._files = files or Disk()
         self._limits = limits
         self._style_sizes: dict[str, tuple[int, int]] = {}

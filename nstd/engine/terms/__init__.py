@@ -7,7 +7,7 @@ settings of a transfer; `TransferSettings.terms` says which terms its settings a
 import importlib
 
 from nstd.engine.terms.term import Term
-from nstd.preset import TransferSettings
+from nstd.transfer_settings import TransferSettings
 
 
 def terms_of(settings: TransferSettings) -> tuple[Term, ...]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from nstd.engine.features import Features
 from nstd.engine.terms.sums import Sums, first_moment, mean_of, squares
 from nstd.engine.terms.term import Role, Term
-from nstd.preset import TransferSettings
+from nstd.transfer_settings import TransferSettings
 
 SCALE: Final = 0.3
 """Brings the content of a typical pair to the order of its style, so that weights around 1 are the useful ones."""

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from nstd.engine.terms.layerwise import LayerwiseStyle
 from nstd.engine.terms.sums import Sums, second_moment
-from nstd.preset import TransferSettings
+from nstd.transfer_settings import TransferSettings
 
 SCALE: Final = 10.0
 """Brings the style of a typical pair to the order of its content, so that weights around 1 are the useful ones."""

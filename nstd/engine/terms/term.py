@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from nstd.engine.features import Features
-from nstd.preset import TransferSettings
+from nstd.transfer_settings import TransferSettings
 
 
 class Role(Enum):

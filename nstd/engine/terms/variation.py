@@ -8,7 +8,7 @@ import tensorflow as tf
 from nstd.engine.features import PIXELS, Features
 from nstd.engine.terms.sums import Sums, mean_of, squares
 from nstd.engine.terms.term import Role, Term
-from nstd.preset import TransferSettings
+from nstd.transfer_settings import TransferSettings
 
 
 @dataclass(frozen=True)

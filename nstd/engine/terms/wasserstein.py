@@ -10,7 +10,7 @@ import tensorflow as tf
 from nstd.engine.products import product
 from nstd.engine.terms.layerwise import LayerwiseStyle
 from nstd.engine.terms.sums import Sums, first_moment, second_moment
-from nstd.preset import TransferSettings
+from nstd.transfer_settings import TransferSettings
 
 SCALE: Final = 1.0
 """Leaves as much of the photo as Gram matrices do with the same weights.

@@ -1,0 +1,160 @@
+"""How a picture is computed, as plain validated values: all that the engine is told, beside the images."""
+
+import itertools
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, field_validator
+
+from nstd.network import Network, layer_names
+from nstd.pyramid import Quality, levels_for, steps_for
+from nstd.record import Auto, NonNegativeFloat, PositiveFloat, Record, auto_for_none, none_for
+
+
+class Init(StrEnum):
+    """What the generated image starts from."""
+
+    CONTENT = "content"
+    STYLE = "style"
+    NOISE = "noise"
+
+
+class Optimizer(StrEnum):
+    """How the gradient moves the pixels."""
+
+    LBFGS = "lbfgs"
+    ADAM = "adam"
+
+
+class StyleStatistics(StrEnum):
+    """What is compared of the style's features."""
+
+    GRAM = "gram"
+    WASSERSTEIN = "wasserstein"
+
+
+class Padding(StrEnum):
+    """What the network sees beyond the picture's border."""
+
+    MIRROR = "mirror"
+    ZERO = "zero"
+
+
+class Pooling(StrEnum):
+    """What halves the features between the network's blocks."""
+
+    MAX = "max"
+    AVERAGE = "average"
+    L2 = "l2"
+
+
+def _ends_at_full_size(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if any(a >= b for a, b in itertools.pairwise(levels)) or levels[-1] != 1:
+        msg = "must ascend and end with 1"
+        raise ValueError(msg)
+    return levels
+
+
+Fraction = Annotated[float, Field(gt=0, le=1, strict=True)]
+Steps = Annotated[int, Field(ge=1, le=100_000, strict=True)]
+Levels = Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=8), AfterValidator(_ends_at_full_size)]
+StepsOfLevels = Annotated[tuple[Steps, ...], Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+Raw = Literal["raw"]
+LayerWeights = Annotated[
+    dict[str, PositiveFloat],
+    Field(min_length=1, json_schema_extra={"propertyNames": {"enum": [*layer_names(Network.VGG19)]}}),
+]
+
+
+# With equal weights block 4 makes up 95 % of the style loss, and the style's colours come hundreds of steps later.
+_STYLE_LAYERS: Final = {"block1_conv1": 50, "block2_conv1": 5, "block3_conv1": 4, "block4_conv1": 1, "block5_conv1": 4}
+
+
+def _one_or_many(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _raw_for_none(value: object) -> object:
+    return "raw" if value is None else value
+
+
+class TransferSettings(Record):
+    """How a generated image is computed from content and style, whatever their files are.
+
+    Attributes:
+        strength: how much style, 0 to 1, measured by the photo's own losses. None: the terms' weights count as such.
+        quality: how much work goes into it; decides what is left to it by `levels` and `iterations`.
+        levels: sizes of the coarse-to-fine pyramid, as fractions of the result's size; ascending, last is 1. None: by
+            the result's size.
+        iterations: optimiser steps of each level, at most; one number serves all levels. None: by the quality.
+        time_budget_seconds: time for the optimisation, at most; 0 for any.
+        tolerance: a level ends when its last 20 steps have lowered the loss by less than this share.
+        style_scale: size of the style images, relative to the generated image's.
+        content_weight: factor of the content loss.
+        style_weight: factor of the style loss.
+        tv_weight: factor of the total variation loss; smooths.
+        style_statistics: what is compared of the features of the style layers.
+        style_layers: weight of each layer in the style loss.
+        content_layers: weight of each layer in the content loss.
+        pooling: what halves the features between the network's blocks.
+        padding: what the network sees beyond the picture's border.
+        init: what the generated image starts from.
+        seed: of the noise, for `init: noise`.
+        optimizer: how the gradient moves the pixels.
+    """
+
+    strength: Annotated[
+        Share | None,
+        BeforeValidator(none_for("raw", "a number from 0 to 1"), json_schema_input_type=Raw | Share),
+        PlainSerializer(_raw_for_none),
+    ] = 0.5
+    quality: Quality = Quality.STANDARD
+    levels: Annotated[
+        Levels | None,
+        BeforeValidator(none_for("auto", "a list"), json_schema_input_type=Auto | Levels),
+        PlainSerializer(auto_for_none),
+    ] = Field("auto", validate_default=True)
+    iterations: Annotated[
+        Annotated[StepsOfLevels, BeforeValidator(_one_or_many)] | None,
+        BeforeValidator(none_for("auto", "a number or a list"), json_schema_input_type=Auto | Steps | StepsOfLevels),
+        PlainSerializer(auto_for_none),
+    ] = Field("auto", validate_default=True)
+    time_budget_seconds: NonNegativeFloat = 0
+    tolerance: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.001
+    style_scale: Annotated[float, Field(ge=0.1, le=4, strict=True)] = 1
+    content_weight: NonNegativeFloat = 1
+    style_weight: PositiveFloat = 1
+    tv_weight: NonNegativeFloat = 0
+    style_statistics: StyleStatistics = StyleStatistics.GRAM
+    style_layers: LayerWeights = Field(dict(_STYLE_LAYERS))
+    content_layers: LayerWeights = Field({"block4_conv2": 1})
+    pooling: Pooling = Pooling.MAX
+    padding: Padding = Padding.MIRROR
+    init: Init = Init.CONTENT
+    seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
+    optimizer: Optimizer = Optimizer.LBFGS
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms of the loss that are asked for; each is a module of `nstd.engine.terms`."""
+        return "content", self.style_statistics.value, *(["variation"] if self.tv_weight else [])
+
+    @field_validator("iterations")
+    @classmethod
+    def _fits_levels(cls, iterations: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
+        if iterations is None or len(iterations) == 1 or "levels" not in info.data:  # it is wrong itself
+            return iterations
+        levels = info.data["levels"]
+        if levels is None:
+            raise ValueError("must be one number, as long as levels is auto")
+        if len(iterations) != len(levels):
+            msg = f"must be one number or one for each of the {len(levels)} levels"
+            raise ValueError(msg)
+        return iterations
+
+    def schedule(self, long_side_px: int) -> tuple[tuple[float, int], ...]:
+        """Return each level's fraction of the result's size, with its number of optimiser steps at most."""
+        levels = self.levels or levels_for(long_side_px)
+        steps = self.iterations or steps_for(self.quality, len(levels))
+        return tuple(zip(levels, steps * len(levels) if len(steps) == 1 else steps, strict=True))
