@@ -17,7 +17,7 @@ class Clockwork:
     memory.
     """
 
-    device = Device("cpu", Precision.FLOAT32, "the CPU has no avx512_bf16 or amx_bf16")
+    device = Device("cpu", "AMD EPYC", Precision.FLOAT32, "the CPU has no avx512_bf16 or amx_bf16")
     flop_per_pixel = 1000.0
     within_memory = staticmethod(nullcontext)
 
