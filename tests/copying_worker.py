@@ -26,7 +26,7 @@ from nstd.worker.messages import Blame, Done, Event, Failed, Interrupted, Ready,
 FOREVER = 1 << 30
 BETWEEN_LOOKS_SECONDS = 0.02
 PR_SET_PDEATHSIG = 1
-GLUTTONY_BYTES = 3 << 30
+GLUTTONY_BYTES = 1 << 50
 FACTS = {
     "network": Network.VGG19,
     "weights_source": "none",

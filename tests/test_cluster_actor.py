@@ -133,3 +133,23 @@ def test_weights_that_are_not_those_that_were_sent_are_refused(weights, harm, mo
         "damaged": f"the SHA-256 of its {len(content)} bytes is not the one it ends with",
     }
     assert said.message == expected[harm]
+
+
+def test_what_fails_on_a_gpu_is_said_with_what_the_process_holds(monkeypatch):
+    """The daemon then hangs up, which ends the actor."""
+    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "192.0.2.7")
+    failed = Failed(blame=Blame.MEMORY, message="the GPU is out of memory", is_last=True)
+
+    class Painter:
+        def run(self, *_: object) -> None:
+            raise ValueError
+
+        def failure(self, error: Exception, _request: object) -> Failed:
+            assert isinstance(error, ValueError)
+            return failed
+
+    actor = Actor()
+    actor._work(Painter(), None)  # noqa: SLF001  in a thread it would be the same
+    said = SAYINGS.validate_json(actor.listen())
+    assert said.resident_bytes > 1 << 20
+    assert said == failed.model_copy(update={"resident_bytes": said.resident_bytes})

@@ -14,6 +14,7 @@ from nstd.daemon.outcomes import Outcomes
 from nstd.daemon.status import Outcome
 from nstd.daemon.trouble import Delays
 from nstd.job import FailureKind, Job, Painting
+from nstd.spool.failed import retry
 from nstd.spool.jobs import ClaimedJob
 from nstd.spool.mounts import Mounts
 from nstd.spool.recover import Repair, Repaired
@@ -270,6 +271,57 @@ def test_deferred_job_waits_longer_each_time_and_its_attempt_does_not_count(worl
     assert pauses == [1, 2, 4]
     outcomes.finished(claimed, painting_of(claimed), ())
     assert delays.told == ()
+
+
+LACK = "the GPU is out of memory: OOM; a picture of 4096 x 3072 px takes about 26.6 GiB: size_px: 2144 would fit"
+
+
+def test_job_that_a_gpu_is_too_small_for_is_tried_once_more_with_less_and_then_given_up(world, outcomes, delays):
+    claimed = world.claimed()
+    assert not claimed.job.spares_memory
+    with capture_logs() as logs:
+        outcomes.lacked_memory(claimed, LACK, may_pass=False)
+    assert next((one["event"], one.get("reason")) for one in logs) == ("job_spares_memory", LACK)
+    assert delays.told == (), "it is tried at once"
+    # Only what lies on the disk is left, as after a restart.
+    claimed = world.claim()
+    assert (claimed.job.spares_memory, claimed.job.attempts) == (True, 1)
+    outcomes.lacked_memory(claimed, LACK, may_pass=False)
+    given = reason(world, claimed)
+    assert (given["kind"], given["message"]) == ("memory", LACK)
+    assert (outcomes.failed, world.remains()) == (1, [])
+
+
+def test_job_waits_while_other_programs_have_the_memory_but_not_for_ever(world, outcomes, delays, clock):
+    claimed, tries = world.claimed(), 0
+    while claimed:
+        tries += 1
+        assert tries < 100
+        outcomes.lacked_memory(claimed, LACK, may_pass=True)
+        clock.seconds += delays.seconds_left(claimed.job.id)
+        last, claimed = claimed, world.queue.claim(NOW)
+    assert reason(world, last)["kind"] == "memory"
+    assert tries == 61
+    minutes = (clock.seconds - Clock.seconds) / 60
+    assert 50 < minutes < 70, "as the README says"
+
+
+def test_job_that_was_given_up_for_its_memory_begins_anew_when_it_is_put_back(world, outcomes):
+    claimed = world.claimed()
+    for _ in range(2):
+        outcomes.lacked_memory(claimed, LACK, may_pass=False)
+        claimed = world.claim() if world.jobs("new") else claimed
+    retry(world.folders, claimed.job.id)
+    assert waiting(world).lacked_memory == 0
+
+
+def test_record_of_a_job_from_before_can_be_read(world):
+    world.taken_in()
+    [folder] = world.jobs("new")
+    record = json.loads((folder.path / "job.json").read_text())
+    del record["lacked_memory"]
+    (folder.path / "job.json").write_text(json.dumps(record))
+    assert not folder.read().spares_memory
 
 
 def test_job_that_could_not_be_given_back_keeps_its_attempt_all_the_same(world, outcomes, clock):

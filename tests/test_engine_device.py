@@ -146,6 +146,16 @@ def test_memory_is_what_tensorflow_took_of_the_gpu():
     assert memory_bytes(machine) == 5 << 30
 
 
+def test_allocator_that_does_not_count_stops_nothing():
+    machine = Machine()
+
+    def refuse(_device: str) -> None:
+        raise ValueError("Allocator stats not available for device 'GPU:0'.")
+
+    machine.experimental.get_memory_info = refuse
+    assert memory_bytes(machine) == 0
+
+
 def test_memory_without_a_gpu_is_what_this_process_holds():
     machine = Machine()
     machine.visible = []

@@ -7,6 +7,11 @@ import pytest
 from nstd.engine.gpu_memory import GpuMemory, gpu_memory
 
 
+def put(place: object, value: int) -> None:
+    """Write to where a `byref` points."""
+    place._obj.value = value  # noqa: SLF001  there is no other way to what it refers to
+
+
 class Driver:
     """A driver with two GPUs; each function writes to where it is told, as C does, and returns an error's number."""
 
@@ -19,13 +24,15 @@ class Driver:
         return self._status("init")
 
     def cuDeviceGet(self, device: object, number: int) -> int:  # noqa: N802
-        device._obj.value = self.device = number
+        self.device = number
+        put(device, number)
         return 101 if number > 1 else self._status("get")
 
     def cuDevicePrimaryCtxRetain(self, context: object, _device: ctypes.c_int) -> int:  # noqa: N802
         if status := self._status("retain"):
             return status
-        context._obj.value, self.retained = 7, self.retained + 1
+        put(context, 7)
+        self.retained += 1
         return 0
 
     def cuDevicePrimaryCtxRelease_v2(self, _device: ctypes.c_int) -> int:  # noqa: N802
@@ -45,7 +52,8 @@ class Driver:
 
     def cuMemGetInfo_v2(self, free: object, total: object) -> int:  # noqa: N802
         assert self.pushed == 1
-        free._obj.value, total._obj.value = (5 + self.device) << 30, 24 << 30
+        put(free, (5 + self.device) << 30)
+        put(total, 24 << 30)
         return self._status("ask")
 
     def _status(self, step: str) -> int:

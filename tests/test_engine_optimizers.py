@@ -133,3 +133,9 @@ def test_lbfgs_direction_is_the_dense_bfgs_update():
 def test_two_runs_give_the_same_bytes(choice):
     runs = [minimise(make_optimizer(choice), rosenbrock, [-1.2, 1.0], 40) for _ in range(2)]
     assert runs[0].tobytes() == runs[1].tobytes()
+
+
+def test_lbfgs_that_spares_memory_remembers_fewer_steps():
+    usual, sparing = (make_mover(Optimizer.LBFGS, spare_memory=spare) for spare in (False, True))
+    assert (len(usual.signature.pairs), len(sparing.signature.pairs)) == (20, 5)
+    assert make_mover(Optimizer.ADAM, spare_memory=True).signature == make_mover(Optimizer.ADAM).signature

@@ -1,5 +1,6 @@
 """The worker dies, hangs, talks nonsense or meets with trouble: what that costs, and that all else goes on."""
 
+import json
 import os
 import shlex
 import signal
@@ -281,6 +282,88 @@ def test_job_that_lacks_a_gpu_waits_and_the_others_go_on(start, tmp_path):
     assert len(daemon.logged("worker_started")) == 1, "it was not the worker's fault"
     check_places(world, **dict.fromkeys(photos, "outbox"))
     check_that_it_ends_well(daemon)
+
+
+def test_photo_that_a_gpu_has_too_little_for_is_painted_with_less(start):
+    """By another worker, which CUDA's own allocator serves; the photo after it has one as before."""
+    world, daemon = start("--once", photos={"a": "large", "b": "a photo"}, timeout_seconds=600)
+    assert daemon.wait() == (0, "")
+    check_places(world, a="outbox", b="outbox")
+    assert [one["photo"] for one in daemon.logged("job_spares_memory")] == ["a.jpg"]
+    assert [one["attempt"] for one in daemon.logged("job_started")] == [1, 1, 1]
+    assert len(daemon.logged("worker_started")) == 3
+    assert not daemon.logged("trouble")
+
+
+def test_second_try_with_less_outlives_the_daemon(start):
+    world, daemon = start(photos={"a": f"crowded {os.devnull}-not"}, timeout_seconds=600)
+    daemon.wait_for("trouble")
+    daemon.signal(signal.SIGKILL)
+    daemon.wait()
+    [record] = (world.root / "state/queue").glob("*/*/job.json")
+    assert json.loads(record.read_text())["lacked_memory"] >= 2
+    second = world.start(nstd=COPYING_NSTD)
+    second.wait_for("trouble")
+    assert not second.logged("job_spares_memory"), "that is known already"
+
+
+def test_photo_that_a_gpu_is_too_small_for_fails_and_the_others_are_painted(start):
+    world, daemon = start("--once", photos={"a": "huge", "b": "a photo"}, timeout_seconds=600)
+    assert daemon.wait() == (1, "")
+    check_places(world, a="failed", b="outbox")
+    reason = world.reasons()["a.jpg"]
+    assert (reason["kind"], reason["message"]) == ("memory", "the GPU is out of memory though it was spared")
+    assert reason["job"]["lacked_memory"] == 2
+
+
+def test_photo_waits_for_memory_that_other_programs_have(start, tmp_path):
+    free = tmp_path / "free"
+    world, daemon = start(photos={"a": f"crowded {free}", "b": "a photo"}, timeout_seconds=600)
+    daemon.wait_for("trouble")
+    daemon.wait_for("job_finished")
+    free.touch()
+    daemon.wait_for("job_finished", 2)
+    assert {one["attempt"] for one in daemon.logged("job_started")} == {1}
+    check_places(world, a="outbox", b="outbox")
+    check_that_it_ends_well(daemon)
+
+
+def test_worker_is_replaced_after_an_unforeseen_error_of_its_gpu(start):
+    """Only the photo that met with it has lost an attempt, and the machine is not in trouble."""
+    world, daemon = start("--once", photos={"a": "poison", "b": "a photo"}, timeout_seconds=600)
+    assert daemon.wait() == (1, "")
+    check_places(world, a="failed", b="outbox")
+    assert [(one["photo"], one["attempt"]) for one in daemon.logged("job_started")] == [
+        ("a.jpg", 1),
+        ("a.jpg", 2),
+        ("b.jpg", 1),
+    ]
+    assert len(daemon.logged("worker_started")) == 3
+    assert {one["reason"] for one in daemon.logged("worker_replaced")} == {
+        "its GPU cannot be relied upon after such an error"
+    }
+    assert not daemon.logged("trouble")
+    assert not daemon.logged("worker_ended")
+    assert world.reasons()["a.jpg"]["traceback"] == "Traceback: CUDA"
+
+
+@pytest.mark.parametrize(("bound_gib", "workers"), [(0, 2), (2_000_000, 1), (1, 2)])
+def test_worker_that_has_grown_is_replaced_between_jobs(tmp_path, bound_gib, workers):
+    """It says that it holds 2^50 bytes, which are more than half of any machine."""
+    world = World(tmp_path / "world", worker=f"max_memory_gib: {bound_gib}")
+    try:
+        drop(world, "a", "glutton")
+        drop(world, "b", "a photo")
+        daemon = world.start("--once", nstd=COPYING_NSTD)
+        assert daemon.wait() == (0, "")
+        check_places(world, a="outbox", b="outbox")
+        assert len(daemon.logged("worker_started")) == workers
+        replaced = daemon.logged("worker_replaced")
+        assert len(replaced) == workers - 1
+        for one in replaced:
+            assert one["reason"].startswith("it holds 1048576.0 GiB of memory, and may hold ")
+    finally:
+        world.close()
 
 
 def test_daemon_stops_in_time_though_its_worker_hangs(start, tmp_path):

@@ -63,3 +63,15 @@ def test_gpu_that_is_named_by_its_uuid_is_shown_alone(kind):
 def test_otherwise_an_administrators_choice_of_gpus_is_left_alone(device):
     assert "CUDA_VISIBLE_DEVICES" not in environment_for(device, CUDA_VISIBLE_DEVICES="3,1")
     assert environment_for(device)["CUDA_CACHE_PATH"] == "/var/cache/nstd/cuda"
+
+
+def test_memory_is_spared_by_cudas_own_allocator_unless_it_would_exceed_a_limit():
+    def allocator(gib: float, *, spare_memory: bool, **environ: str) -> str | None:
+        engine = EngineSettings(device="gpu:0", gpu_memory_gib=gib)
+        setup = Setup(engine=engine, limits=Limits(), cache=CACHE, spare_memory=spare_memory)
+        return worker_environment(environ, setup).get("TF_GPU_ALLOCATOR")
+
+    assert allocator(0, spare_memory=True) == "cuda_malloc_async"
+    assert allocator(0, spare_memory=True, TF_GPU_ALLOCATOR="mine") == "mine"
+    assert allocator(4, spare_memory=True) is None
+    assert allocator(0, spare_memory=False) is None

@@ -216,6 +216,19 @@ def test_a_checkpoint_that_is_of_no_use_starts_the_job_over_and_says_why(warm, r
     assert first.number == 1
 
 
+def test_a_job_that_spares_memory_is_painted_all_the_same(warm, resumable):
+    """The checkpoint of one that does not is none of its own."""
+    warm.request(resumable())
+    usual = events_until(warm, Done)[-1].painting
+    stop_after(warm, resumable())
+    warm.request(resumable().model_copy(update={"spare_memory": True}))
+    over, *_, done = events_until(warm, Done)
+    assert isinstance(over, StartedOver)
+    assert "arrays are not the state of such a painting" in over.reason
+    assert done.painting.loss.best == pytest.approx(usual.loss.best, rel=0.2)
+    assert done.resident_bytes > 100 << 20
+
+
 def test_a_job_whose_last_step_was_kept_only_writes_its_picture(warm, resumable, tmp_path):
     warm.request(resumable())
     whole = events_until(warm, Done)[-1].painting

@@ -18,7 +18,10 @@ NEED = "the GPU is out of memory: OOM; a picture of 4096 x 3072 px takes about 2
             13,
             24,
             0,
-            ", and there are 14.0 of the GPU's 24.0 GiB for it, as other programs have 10.0 GiB: size_px: 2912 would fit",
+            (
+                ", and there are 14.0 of the GPU's 24.0 GiB for it, as other programs have 10.0 GiB: "
+                "size_px: 2912 would fit"
+            ),
             True,
         ),
         (23.2, 24, 4, ", and there are 4.0 of the GPU's 24.0 GiB for it: size_px: 1408 would fit", False),
