@@ -136,6 +136,6 @@ def test_two_runs_give_the_same_bytes(choice):
 
 
 def test_lbfgs_that_spares_memory_remembers_fewer_steps():
-    usual, sparing = (make_mover(Optimizer.LBFGS, spare_memory=spare) for spare in (False, True))
-    assert (len(usual.signature.pairs), len(sparing.signature.pairs)) == (20, 5)
-    assert make_mover(Optimizer.ADAM, spare_memory=True).signature == make_mover(Optimizer.ADAM).signature
+    usual, sparing = (make_optimizer(Choice.LBFGS, spare_memory=spare) for spare in (False, True))
+    assert (len(usual.signature.pairs), len(sparing.signature.pairs)) == (8, 5)
+    assert make_optimizer(Choice.ADAM, spare_memory=True).signature == make_optimizer(Choice.ADAM).signature
