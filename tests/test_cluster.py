@@ -241,9 +241,8 @@ def test_worker_that_falls_again_and_again_is_started_ever_more_rarely(make_clus
     world.drop_text("paint", "photo.jpg")
     daemon = start(world, cluster)
     falls = eventually(lambda: len(found := times_in(tmp_path / "falls")) > 3 and found, "four falls")
-    assert [later - earlier > pause for (earlier, later), pause in zip(pairwise(falls), (1, 2, 4), strict=False)] == [
-        True
-    ] * 3, falls
+    pauses = [later - earlier for earlier, later in pairwise(falls)]
+    assert all(pause > least for pause, least in zip(pauses, (1, 2, 4), strict=False)), pauses
     assert daemon.logged("trouble")[0]["reason"].startswith(
         "the worker cannot begin: a node of the cluster cannot run it: "
     )
@@ -443,7 +442,7 @@ def test_checkpoints_that_are_larger_than_the_object_store_travel_both_ways(make
     [pid] = cluster.actors()
     os.kill(pid, signal.SIGKILL)
     resumed = daemon.wait_for("job_resumed")[0]
-    assert resumed["step"] in [one["step"] for one in daemon.logged("checkpoint_written")]
+    assert resumed["step"] >= daemon.logged("checkpoint_written")[0]["step"]
     finish.touch()
     daemon.wait_for("job_finished")
     assert {one["bytes"] for one in daemon.logged("checkpoint_written")} == {200_000_012}
@@ -459,10 +458,10 @@ def test_checkpoint_whose_sender_falls_is_lost_alone(make_cluster, make_world, f
     ended = daemon.logged("worker_ended")
     assert len(ended) == 1
     assert ended[0]["how"].startswith(f"fell on node {HEAD} (process ")
-    [folder] = (world.root / "state/queue/cur").iterdir()
     daemon.wait_for("checkpoint_written", 2)
+    [folder] = (world.root / "state/queue/cur").iterdir()
+    eventually(lambda: not [*folder.glob(".*.tmp")], "a moment in which nothing is on its way")
     finish.touch()
-    eventually(lambda: not folder.exists() or not [*folder.glob(".*.tmp")], "the end of what did not come whole")
     daemon.wait_for("job_finished")
 
 

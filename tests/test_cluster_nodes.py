@@ -61,7 +61,8 @@ def test_nobody_falls_by_a_ray_that_tells_of_its_nodes_in_another_way(monkeypatc
     assert is_alive("a")
     assert not answers("a")
     assert Needs(ClusterSettings()).waiting().reason == "a node of the cluster with 1 GPU and 1 CPU free"
-    assert capfd.readouterr().err.startswith("nstd warns: cannot tell which nodes the cluster has: ")
+    [warning] = capfd.readouterr().err.splitlines()
+    assert warning.startswith("nstd warns: cannot tell which nodes the cluster has: ")
 
 
 def test_nobody_falls_by_a_ray_that_tells_of_no_nodes(monkeypatch, capfd):
@@ -69,3 +70,11 @@ def test_nobody_falls_by_a_ray_that_tells_of_no_nodes(monkeypatch, capfd):
     assert is_alive("a")
     warning = "nstd warns: cannot tell which nodes the cluster has: AttributeError: "
     assert capfd.readouterr().err.startswith(warning)
+
+
+def test_head_that_does_not_answer_just_now_ends_no_wait(monkeypatch):
+    def be_away() -> None:
+        raise RuntimeError("Failed to connect to GCS.")
+
+    monkeypatch.setattr("ray.nodes", be_away)
+    assert Needs(ClusterSettings()).waiting().reason == "a node of the cluster with 1 GPU and 1 CPU free"

@@ -1,6 +1,7 @@
 """The nodes of the cluster: which are there, and what they offer."""
 
 import contextlib
+import functools
 import socket
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -51,7 +52,10 @@ class Needs:
         return Waiting(reason=f"a node of the cluster with {_listed(self._words.values())} free{self._lacking()}")
 
     def _lacking(self) -> str:
-        nodes = _nodes()
+        try:
+            nodes = _nodes()
+        except Exception:  # noqa: BLE001  the head may just be restarting, and this is only a hint
+            return ""
         if nodes is None:
             return ""
         offers = [node.resources for node in nodes if node.is_alive]
@@ -94,8 +98,11 @@ def _nodes() -> list[Node] | None:
             for node in ray.nodes()
         ]
     except (AttributeError, KeyError, TypeError) as error:
-        warn(f"cannot tell which nodes the cluster has: {type(error).__name__}: {error}")
+        _warn_once(f"cannot tell which nodes the cluster has: {type(error).__name__}: {error}")
         return None
+
+
+_warn_once: Final = functools.cache(warn)
 
 
 def _listed(words: Iterable[str]) -> str:
