@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ray.exceptions import RayActorError
+from ray.exceptions import GetTimeoutError, ObjectStoreFullError, RayActorError
 
 from nstd.cluster.messages import Parcel
-from nstd.cluster.parcels import Incoming, Outgoing, ends_of, pieces_of, write
+from nstd.cluster.parcels import Incoming, Outgoing, ends_of, pieces_of, receive, write
 from nstd.errors import SpoolError
 
 MB = 1_000_000
@@ -132,3 +132,37 @@ def test_file_of_which_a_piece_is_lost_leaves_the_older_one(checkpoint, for_good
         write(outgoing.parcel(NAME, for_good=for_good), checkpoint, until_the_node_is_lost())
     assert checkpoint.read_bytes() == b"the older one"
     assert [*checkpoint.parent.iterdir()] == [checkpoint]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (None, (0, "")),
+        (ObjectStoreFullError("no room\nat all"), (errno.EIO, "a piece was lost on its way: no room")),
+        (GetTimeoutError("too slow"), (errno.EIO, "a piece was lost on its way: too slow")),
+        (OSError(errno.ENOSPC, "No space left on device"), (errno.ENOSPC, "No space left on device")),
+        (OSError("odd"), (errno.EIO, "odd")),
+    ],
+)
+def test_sender_is_told_what_became_of_its_file(checkpoint, error, told):
+    outgoing, settled = Outgoing([b"the newer one"]), []
+
+    def fetched():
+        yield outgoing.piece(0)
+        if error:
+            raise error
+
+    receive(outgoing.parcel(NAME, for_good=True), checkpoint, fetched(), lambda *words: settled.append(words))
+    assert settled == [told]
+    assert checkpoint.read_bytes() == (b"the older one" if error else b"the newer one")
+
+
+def test_sender_that_has_fallen_is_told_nothing(checkpoint):
+    outgoing = Outgoing([b"the newer one"])
+
+    def fetched():
+        yield outgoing.piece(0)
+        raise RayActorError
+
+    with pytest.raises(RayActorError):
+        receive(outgoing.parcel(NAME, for_good=True), checkpoint, fetched(), pytest.fail)

@@ -7,14 +7,16 @@ import errno
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from ray.exceptions import RayActorError, RayError
 
 from nstd.cluster.messages import Parcel
+from nstd.cluster.wording import first_line
 from nstd.errors import SpoolError
 from nstd.spool.durable import Data, replace, trouble, write_durably_from
 from nstd.worker.messages import Request
@@ -114,6 +116,30 @@ def write(parcel: Parcel, path: Path, pieces: Iterable[Bytes]) -> None:
         write_durably_from(path, whole)
     else:
         replace(path, b"".join(whole))
+
+
+def receive(parcel: Parcel, path: Path, pieces: Iterable[Bytes], settle: Callable[[int, str], object]) -> None:
+    """Write a file, and tell the actor whether that has worked.
+
+    Args:
+        parcel: tells of the file.
+        path: of the file.
+        pieces: that are asked of the actor.
+        settle: takes an error's number and words, or 0 and none.
+
+    Raises:
+        RayActorError: the actor has ended, and nobody is there to be told.
+    """
+    try:
+        write(parcel, path, pieces)
+    except RayActorError:
+        raise
+    except RayError as error:  # that file alone is lost
+        settle(errno.EIO, f"a piece was lost on its way: {first_line(error)}")
+    except OSError as error:
+        settle(error.errno or errno.EIO, error.strerror or str(error))
+    else:
+        settle(0, "")
 
 
 def by_names(request: Request) -> tuple[Request, dict[str, Path]]:

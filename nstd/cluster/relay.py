@@ -1,7 +1,7 @@
 """What stands between the daemon's line to a worker and the actor that this is."""
 
 import contextlib
-import errno
+import functools
 import hashlib
 import queue
 import threading
@@ -18,7 +18,7 @@ from nstd import __version__
 from nstd.cluster.actor import Actor
 from nstd.cluster.messages import SAYINGS, Greeting, Parcel
 from nstd.cluster.nodes import Needs, answers, is_alive
-from nstd.cluster.parcels import Bytes, by_names, pieces_of, write
+from nstd.cluster.parcels import Bytes, by_names, pieces_of, receive
 from nstd.cluster.remote import Dismissed, RemoteActor
 from nstd.cluster.restarts import Restarts
 from nstd.cluster.store import Store, put
@@ -197,7 +197,8 @@ class Relay:
             for saying in sayings:
                 said = SAYINGS.validate_json(saying)
                 if isinstance(said, Parcel):
-                    self._receive(said, paths)
+                    settle = functools.partial(self._actor.ask, "settle")
+                    receive(said, paths[said.path], self._pieces(said), settle)
                     continue
                 self._tell(said)
                 if isinstance(said, Checkpointed | Done):
@@ -218,19 +219,6 @@ class Relay:
             digest.update(piece.data)
             self._actor.ask("take", number, piece)
         return digest.hexdigest()
-
-    def _receive(self, parcel: Parcel, paths: dict[str, Path]) -> None:
-        """Write what the actor has made, and tell it whether that has worked."""
-        try:
-            write(parcel, paths[parcel.path], self._pieces(parcel))
-        except OSError as error:
-            self._actor.ask("settle", error.errno or 0, error.strerror or str(error))
-        except RayActorError:
-            raise
-        except RayError as error:  # that file alone is lost
-            self._actor.ask("settle", errno.EIO, f"a piece was lost on its way: {first_line(error)}")
-        else:
-            self._actor.ask("settle", 0, "")
 
     def _pieces(self, parcel: Parcel) -> Iterator[Bytes]:
         for number in range(parcel.pieces):
