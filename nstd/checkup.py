@@ -1,18 +1,20 @@
 """What may keep a good config from working on this machine: what `nstd check` warns about."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from nstd import cuda
-from nstd.config.settings import Config, Workers
+from nstd.config.settings import Config, Limits, Workers
 from nstd.images.decode import probe_image
 from nstd.images.resize import lacks_detail, same_pixels_size
 from nstd.installation import CLUSTER_TOKEN, SPOOL, USER, Host, hidden_from_service, property_of_service
 from nstd.memory import GIB, machine_bytes, needed_bytes
 from nstd.network import Precision
 from nstd.users import current_user
+
+Probe = Callable[[Path, Limits], tuple[int, int]]
 
 _FOLDERS: Final = ("inbox", "outbox", "originals", "failed", "state")
 _AGAIN: Final = "'nstd install-service' and a restart"
@@ -22,7 +24,9 @@ _USUAL_ASPECT: Final = 2 / 3
 """Of photos, the short side by the long one."""
 
 
-def warnings(config: Config, host: Host, *, as_service: bool, meminfo: Path = _MEMINFO) -> Iterator[str]:
+def warnings(
+    config: Config, host: Host, *, as_service: bool, meminfo: Path = _MEMINFO, probe: Probe = probe_image
+) -> Iterator[str]:
     """Say what an administrator would trip on; whoever calls is the user that the daemon will run as.
 
     Args:
@@ -30,6 +34,7 @@ def warnings(config: Config, host: Host, *, as_service: bool, meminfo: Path = _M
         host: where.
         as_service: the daemon will run as a service of systemd.
         meminfo: where Linux tells how much memory the machine has.
+        probe: tells the width and height of an image file.
     """
     if as_service and current_user() != USER:
         yield "whether the service can write its folders is known to root only: run it by sudo"
@@ -38,7 +43,7 @@ def warnings(config: Config, host: Host, *, as_service: bool, meminfo: Path = _M
     if as_service:
         yield from _out_of_reach(config, host)
     yield from _too_large(config, meminfo)
-    yield from _small_styles(config)
+    yield from _small_styles(config, probe)
     if _may_use_gpu(config, host):
         yield from (f"engine.device: TensorFlow will find no GPU: {reason}" for reason in cuda.missing_libraries())
 
@@ -118,11 +123,11 @@ def _too_large(config: Config, meminfo: Path) -> Iterator[str]:
         )
 
 
-def _small_styles(config: Config) -> Iterator[str]:
+def _small_styles(config: Config, probe: Probe) -> Iterator[str]:
     for name, preset in config.presets.items():
         pixels = round(_USUAL_ASPECT * preset.size_px**2 * preset.style_scale**2)
         for style in preset.styles:
-            width, height = probe_image(style.image, config.limits)
+            width, height = probe(style.image, config.limits)
             if lacks_detail(width, height, pixels):
                 wide, high = same_pixels_size(width, height, pixels)
                 yield (

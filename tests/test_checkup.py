@@ -10,7 +10,7 @@ from daemon_world import ASSETS, NSTD, NSTD_WITHOUT_POWERS
 
 from nstd.checkup import warnings
 from nstd.config.load import load_config
-from nstd.config.settings import Config
+from nstd.config.settings import Config, Limits
 from nstd.errors import ConfigError
 from nstd.installation import Host
 from nstd.users import current_user
@@ -46,6 +46,10 @@ def config(folder: Path, text: str) -> Config:
     return load_config(folder / "config.yaml", check_image=lambda *_: None)
 
 
+def large(_image: Path, _limits: Limits) -> tuple[int, int]:
+    return 20_000, 20_000
+
+
 class Unit:
     """A host that answers for the service's unit, and for nothing else."""
 
@@ -61,7 +65,7 @@ class Unit:
 
 def told(folder: Path, text: str, meminfo: Path, *, as_service: bool = False, **properties: str) -> list[str]:
     host = Unit(folder / "root", **properties).host
-    return list(warnings(config(folder, text), host, as_service=as_service, meminfo=meminfo))
+    return list(warnings(config(folder, text), host, as_service=as_service, meminfo=meminfo, probe=large))
 
 
 def test_good_config_needs_no_warning(tmp_path, meminfo):
@@ -87,6 +91,23 @@ def test_picture_that_memory_does_not_suffice_for_is_told(tmp_path, meminfo, eng
         assert found.startswith(f"presets.large.size_px: a square picture of {size_px} px takes {message}")
     else:
         assert found == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "size", "enlarged"),
+    [
+        ("", (600, 400), None),
+        ("size_px: 1024", (600, 400), "1024 x 683 for pictures of 1024 px"),
+        ("style_scale: 2", (600, 400), "1024 x 683 for pictures of 512 px"),
+        ("size_px: 640", (600, 400), None),
+    ],
+)
+def test_style_image_that_must_be_enlarged_is_told(tmp_path, meminfo, settings, size, enlarged):
+    loaded = config(tmp_path, f"presets: {{p: {{styles: [s.jpg], {settings}}}}}\n")
+    host = Unit(tmp_path / "root").host
+    found = list(warnings(loaded, host, as_service=False, meminfo=meminfo, probe=lambda *_: size))
+    told_of = f"presets.p.styles: {tmp_path / 's.jpg'} has 600 x 400 px and is enlarged to about {enlarged}: "
+    assert found == ([f"{told_of}it has no strokes that fine"] if enlarged else [])
 
 
 @pytest.mark.parametrize("text", ["", "MemFree: 1 kB\n"])
@@ -202,7 +223,7 @@ def test_unit_that_systemd_does_not_tell_of_is_no_mistake(tmp_path, meminfo):
         raise ConfigError("systemctl: cannot connect")
 
     loaded = config(tmp_path, "metrics: {listen: 'localhost:9188'}\n" + PRESET)
-    found = list(warnings(loaded, Host(tmp_path, fail), as_service=True, meminfo=meminfo))
+    found = list(warnings(loaded, Host(tmp_path, fail), as_service=True, meminfo=meminfo, probe=large))
     assert all("is read-only for the service" in one for one in found)
 
 
@@ -212,7 +233,7 @@ def test_style_image_that_is_hidden_from_the_service_is_told(tmp_path, meminfo):
     style = preset.styles[0].model_copy(update={"image": Path("/home/alice/s.jpg")})
     hidden = loaded.model_copy(update={"presets": {"p": preset.model_copy(update={"styles": (style,)})}})
     host = Unit(tmp_path / "root", ReadWritePaths=str(tmp_path)).host
-    assert list(warnings(hidden, host, as_service=True, meminfo=meminfo)) == [
+    assert list(warnings(hidden, host, as_service=True, meminfo=meminfo, probe=large)) == [
         "presets.p: /home/alice/s.jpg: /home is hidden from the service"
     ]
 
