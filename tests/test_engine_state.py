@@ -4,8 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nstd.engine.engine import Engine
+from nstd.engine.margin import MARGIN_PX
 from nstd.engine.state import Progress, State, state_of
 from nstd.engine.transfer import Transfer
 from nstd.errors import CheckpointError, EngineError
@@ -91,7 +93,13 @@ def test_the_end_of_a_level_takes_little(engine, pair):
         sum(array.nbytes for array in painted(descent, pair, settings, evaluations=evaluations)[0].state.arrays())
         for evaluations in (3, 4)
     ]
-    assert sizes[1] < sizes[0] / 10
+    assert sizes[1] < sizes[0] / 8
+
+
+def test_a_picture_of_512_px_takes_70_mib_at_most(engine):
+    side = 512 + 2 * MARGIN_PX
+    canvas = engine.descent(TransferSettings()).start(tf.zeros([1, side, side, 3]), 1)
+    assert sum(tensor.numpy().nbytes for tensor in tf.nest.flatten(canvas)) < 70 * 2**20
 
 
 def test_it_is_another_value_at_another_step(engine, pair):
