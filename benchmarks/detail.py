@@ -22,19 +22,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pictures import ASSETS, PAIRS
 from PIL import Image, ImageDraw
 
 import nstd
 
-ASSETS: Final = Path(__file__).parent.parent / "nstd" / "assets"
-PAIRS: Final = (
-    ("astronaut", "swirls"),
-    ("chelsea", "woodcut"),
-    ("coffee", "glass"),
-    ("rocket", "embers"),
-    ("chelsea", "dots"),
-    ("coffee", "swirls"),
-)
 LUMA: Final = np.array([0.299, 0.587, 0.114])
 OPPONENT: Final = np.array([[2**-0.5, 6**-0.5], [-(2**-0.5), 6**-0.5], [0, -2 * 6**-0.5]])
 CROP_PX: Final = 128

@@ -177,12 +177,13 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(warm, resumable, tmp_path):
     assert done.painting.seconds.optimise > resumed.seconds > 0
 
 
-def test_a_job_goes_on_in_another_precision_and_says_so(start, setup, resumable):
+def test_a_job_goes_on_in_another_precision_and_says_so(start, setup, resumable, tmp_path):
     """As after a driver's update, or on another GPU: what was done is not thrown away."""
     engine = {precision: EngineSettings(device="cpu", precision=precision) for precision in ("float32", "bfloat16")}
     first, second = (start(setup.model_copy(update={"engine": settings})) for settings in engine.values())
     first.request(resumable())
     whole = events_until(first, Done)[-1].painting
+    (tmp_path / "checkpoint").unlink()
     written = stop_after(first, resumable())
     second.request(resumable())
     resumed, *_, done = (event for event in events_until(second, Done) if not isinstance(event, Ready))

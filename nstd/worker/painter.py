@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -122,19 +122,37 @@ class Painter:
         recalled = word if isinstance(word, Resumed) else Resumed(number=0, seconds=0)
         with Keeper(request.interim, beginning, written=recalled.number, files=self._files) as keeper:
             told = len(transfer.notes) if isinstance(word, Resumed) else 0
-            for step in transfer.steps():
-                yield from (Noted(note=note) for note in transfer.notes[told:])
-                told = len(transfer.notes)
-                yield Stepped(**step._asdict(), device_memory_bytes=memory_bytes())
-                if is_stopped():
-                    yield from keeper.stop(transfer)
-                    yield Interrupted()
-                    return
-                yield from keeper.advance(transfer, level_ended=len(transfer.levels) > step.level)
+            is_whole = yield from _steps(transfer, keeper, is_stopped, told)
             yield from keeper.stop(transfer)
+        if not is_whole:
+            yield Interrupted()
+            return
         optimise = recalled.seconds + lap() - transfer.style_seconds
         output = self._commit(transfer.best, request)
-        painting = Painting(
+        seconds = Phases(
+            queued=0,
+            decode=beginning.decode_seconds,
+            style_targets=transfer.style_seconds,
+            optimise=optimise,
+            encode=lap(),
+        )
+        painting = self._account(
+            request, beginning, transfer, content_size=content_size, seconds=seconds, output=output
+        )
+        yield Done(painting=painting)
+
+    def _account(
+        self,
+        request: Request,
+        beginning: Checkpoint,
+        transfer: Transfer,
+        *,
+        content_size: tuple[int, int],
+        seconds: Phases,
+        output: ImageFacts,
+    ) -> Painting:
+        """Tell all of a finished picture."""
+        return Painting(
             started_at=beginning.started_at,
             finished_at=_now(),
             preset=request.preset,
@@ -147,17 +165,10 @@ class Painter:
             loss=transfer.loss,
             stop_reason=transfer.levels[-1].stop_reason,
             notes=tuple(transfer.notes),
-            seconds=Phases(
-                queued=0,
-                decode=beginning.decode_seconds,
-                style_targets=transfer.style_seconds,
-                optimise=optimise,
-                encode=lap(),
-            ),
+            seconds=seconds,
             provenance_changes=beginning.changes,
             output=output,
         )
-        yield Done(painting=painting)
 
     def failure(self, error: Exception, request: Request) -> Failed:
         """Say who must act on what `run` has raised, and on a GPU without memory what would fit.
@@ -234,6 +245,27 @@ class Painter:
             width_px=width,
             height_px=height,
         )
+
+
+def _steps(
+    transfer: Transfer, keeper: Keeper, is_stopped: Callable[[], bool], told: int
+) -> Generator[Event, None, bool]:
+    """Paint; yield what happens, and return whether the picture is whole.
+
+    Args:
+        transfer: the painting.
+        keeper: of its checkpoints and previews.
+        is_stopped: asked after every step whether to stop there.
+        told: how many of the painting's notes are known already.
+    """
+    for step in transfer.steps():
+        yield from (Noted(note=note) for note in transfer.notes[told:])
+        told = len(transfer.notes)
+        yield Stepped(**step._asdict(), device_memory_bytes=memory_bytes())
+        if is_stopped():
+            return False
+        yield from keeper.advance(transfer, level_ended=len(transfer.levels) > step.level)
+    return True
 
 
 @contextmanager
