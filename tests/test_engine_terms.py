@@ -54,7 +54,7 @@ def package(tmp_path) -> Path:
     """Return a folder with nstd and the new term in it."""
     shutil.copytree(ROOT / "nstd", tmp_path / "nstd", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "nstd" / "engine" / "terms" / "mean.py").write_text(TERM)
-    add_line(tmp_path / "nstd" / "preset.py", '    WASSERSTEIN = "wasserstein"\n', '    MEAN = "mean"\n')
+    add_line(tmp_path / "nstd" / "transfer_settings.py", '    WASSERSTEIN = "wasserstein"\n', '    MEAN = "mean"\n')
     example = tmp_path / "nstd" / "assets" / "config.example.yaml"
     add_line(example, "    style_statistics: gram\n", "    style_statistics: mean\n", replace=True)
     return tmp_path

@@ -172,7 +172,7 @@ def test_style_images_are_read_at_the_pictures_size_times_their_scale(*, engine,
 def reading_style(image, sizes: list[tuple[int, int]]) -> Style:
     """Note the sizes at which an image is read."""
     return Style(
-        str(sizes), 1, "swirls.jpg", size_of(image), lambda *size: sizes.append(size) or resize_image(image, *size)
+        object(), 1, "swirls.jpg", size_of(image), lambda *size: sizes.append(size) or resize_image(image, *size)
     )
 
 

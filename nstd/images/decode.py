@@ -83,8 +83,8 @@ def decode_fitted(
     """Read an image file as `decode_image` does, and scale it up or down.
 
     What is far too large becomes smaller before it becomes floating-point numbers: a JPEG is decoded at a half, a
-    quarter or an eighth of its size, which the format allows, and all others are averaged in 8 bits. That takes a fifth
-    of the time and a quarter of the memory, and makes 0.1 levels of difference.
+    quarter or an eighth of its size, which the format allows, and all others are resampled in 8 bits. That takes a
+    fifth of the time and a quarter of the memory, and makes less than a level of difference.
 
     Args:
         file: as for `decode_image`.

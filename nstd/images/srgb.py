@@ -12,6 +12,7 @@ from nstd.errors import InputError
 _GREY_MODES: Final = ("1", "L", "LA", "La")
 _16_BIT_MAX: Final = 65535
 _WHITE: Final = np.float32(255)
+_TIMES_AMPLE: Final = 2
 
 
 def srgb_pixels(image: Image.Image, name: str, ample: tuple[int, int] | None = None) -> NDArray[np.float32]:
@@ -23,8 +24,7 @@ def srgb_pixels(image: Image.Image, name: str, ample: tuple[int, int] | None = N
     Args:
         image: of any of Pillow's modes.
         name: the file's name, for messages.
-        ample: width and height that are enough; what is several times as large is averaged over whole squares of
-            pixels, in 8 bits.
+        ample: width and height that are enough; what is at least twice as large is brought down to them in 8 bits.
 
     Returns:
         `[H, W, 3]`, contiguous, 0..255.
@@ -35,9 +35,9 @@ def srgb_pixels(image: Image.Image, name: str, ample: tuple[int, int] | None = N
     profile = image.info.get("icc_profile")
     colour, alpha = _split_alpha(_in_8_bits(image, name))
     rgb = (_through_profile(colour, profile) if profile else None) or _in_mode(colour, "RGB")
-    if ample and (times := min(side // enough for side, enough in zip(rgb.size, ample, strict=True))) > 1:
+    if ample and all(side >= _TIMES_AMPLE * enough for side, enough in zip(rgb.size, ample, strict=True)):
         flat = rgb if alpha is None else Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
-        return np.asarray(flat.reduce(times)).astype(np.float32)
+        return np.asarray(flat.resize(ample, Image.Resampling.LANCZOS)).astype(np.float32)
     pixels = np.asarray(rgb).astype(np.float32)
     return pixels if alpha is None else _on_white(pixels, alpha)
 
