@@ -246,7 +246,8 @@ def test_worker_that_falls_again_and_again_is_started_ever_more_rarely(make_clus
     assert daemon.logged("trouble")[0]["reason"].startswith(
         "the worker cannot begin: a node of the cluster cannot run it: "
     )
-    eventually(lambda: "another try in" in world.nstd("status").stdout, "the pause to be told")
+    told = r"another try in \d s, as the last one fell before it was ready \(\d falls in a row\)"
+    eventually(lambda: re.search(told, " ".join(world.nstd("status").stdout.split())), "the pause to be told")
     (tmp_path / moment).unlink()
     daemon.wait_for("job_finished")
 

@@ -158,7 +158,7 @@ class Relay:
         except RayTaskError as error:
             return self._fail(Blame.MACHINE, error.cause or error)
         except RayActorError as error:
-            self._restarts.fell(f"fell before it was ready: {last_line(error)}")
+            self._restarts.fell("fell before it was ready")  # Ray's words, a paragraph, are in what is told now
             return self._fail(Blame.MACHINE, SpoolError(f"a node of the cluster cannot run it: {last_line(error)}"))
         except (SpoolError, RayError) as error:
             return self._fail(Blame.MACHINE, error)
