@@ -100,7 +100,7 @@ def lack_of_memory(request: Request, setup: Setup, photo: bytes) -> Failed | Non
     """Fail `large` photos unless memory is spared, `huge` ones always, and `crowded` ones until a file is there."""
     word, _, rest = photo.partition(b" ")
     spares = request.spare_memory and setup.spare_memory and os.environ["TF_GPU_ALLOCATOR"] == "cuda_malloc_async"
-    gate = Path(rest.decode())
+    gate = Path(os.fsdecode(rest))  # whatever the photo holds
     if word == b"huge" or (word == b"large" and not spares) or (word == b"crowded" and not gate.exists()):
         message = f"the GPU is out of memory{' though it was spared' if spares else ''}"
         return Failed(blame=Blame.MEMORY, message=message, is_last=True, may_pass=word == b"crowded")
