@@ -110,7 +110,9 @@ def test_killed_daemon_leaves_exactly_one_result_after_a_restart(world):
     log, picture = world.results("slow")
     assert picture.suffix == ".png"
     assert check_result(log, "chelsea.jpg", "slow")["attempts"] == 2
-    assert [one["what"] for one in second.logged("repaired")] == ["job_requeued"]
+    # On a slow machine it may fall in the midst of writing a preview.
+    repaired = [one["what"] for one in second.logged("repaired") if one["what"] != "remains_removed"]
+    assert repaired == ["job_requeued"]
 
 
 def test_photo_that_takes_the_daemon_down_each_time_goes_to_failed(world):
