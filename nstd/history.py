@@ -24,7 +24,7 @@ class Losses(Record):
     @classmethod
     def _of_version_1(cls, data: object) -> object:
         """Read what a result log of schema version 1 has: `content`, `style` by layer, and `tv`."""
-        if not isinstance(data, dict) or "style" not in data:
+        if not isinstance(data, dict) or not {"content", "style", "tv"} <= data.keys():
             return data
         style = {f"style.{layer}": loss for layer, loss in data["style"].items()}
         terms = {"content": data["content"], **style, "variation": data["tv"]}

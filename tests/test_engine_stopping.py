@@ -84,8 +84,10 @@ def test_a_level_goes_on_as_if_it_had_never_stopped():
         ([], 1e30, False),
         ([], math.nan, True),
         ([5.0], math.inf, True),
-        ([5.0, 3.0], 299, False),
-        ([5.0, 3.0], 301, True),
+        ([0.01], 5.0, False),
+        ([0.0, 0.0], 1e-9, False),
+        ([5.0, 3.0], 499, False),
+        ([5.0, 3.0], 501, True),
         ([*[2.0] * 5, *[4.0] * WINDOW], 201, True),
     ],
 )

@@ -12,7 +12,10 @@ WINDOW: Final = 20
 """Steps that must have gained little: L-BFGS stands still for some and then goes on."""
 
 _DIVERGED: Final = 100.0
-"""A loss beyond so many times the least so far. L-BFGS found back from twice, which was the most in 150 paintings."""
+"""A loss beyond so many times the level's first two. L-BFGS found back from twice the least in 150 paintings."""
+
+_FIRST: Final = 2
+"""A level may begin with next to no loss, where the style has next to no weight: its start alone is no measure."""
 
 
 class Stopping:
@@ -41,6 +44,7 @@ class Stopping:
         self._evaluations = 0
         self._recent: deque[float] = deque(maxlen=WINDOW)
         self._least_before = math.inf
+        self._scale = 0.0
         for total in totals:
             self._take_in(total)
 
@@ -61,12 +65,14 @@ class Stopping:
 
     def has_diverged(self, total: float) -> bool:
         """Say whether the loss of the next evaluation is none that an optimiser comes back from."""
-        least = min(self._least_before, *self._recent, math.inf)
-        return not math.isfinite(total) or total > _DIVERGED * least
+        is_far = self._evaluations >= _FIRST and total > _DIVERGED * self._scale > 0
+        return not math.isfinite(total) or is_far
 
     def _take_in(self, total: float) -> None:
         if len(self._recent) == WINDOW:
             self._least_before = min(self._least_before, self._recent[0])
+        if self._evaluations < _FIRST:
+            self._scale = max(self._scale, total)
         self._recent.append(total)
         self._evaluations += 1
 
