@@ -47,6 +47,16 @@ def test_pixels_stay_within_what_a_file_can_store(steps):
     assert (canvas.image.numpy() == -MEAN_BGR).any(), "some are held"
 
 
+@pytest.mark.parametrize("total", [np.nan, np.inf])
+def test_a_picture_without_a_loss_is_never_the_best(descent, steps, total):
+    _, canvas = steps
+    gradient = np.full(canvas.image.shape, np.nan, np.float32)
+    grid = descent._optimizer.grid(*canvas.image.shape[1:3])  # noqa: SLF001  as a step has it
+    after = descent.updated(canvas, np.float32(total), gradient, grid)
+    np.testing.assert_array_equal(after.best, canvas.best)
+    assert float(after.least) == float(canvas.least)
+
+
 def test_a_restart_goes_on_from_the_best_picture(descent, pair, steps):
     evaluated, canvas = steps
     broken = canvas._replace(image=canvas.image * np.nan)

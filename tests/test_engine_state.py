@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from nstd.engine.engine import Engine
 from nstd.engine.margin import MARGIN_PX
+from nstd.engine.optimizers import HISTORY, SPARE_HISTORY
 from nstd.engine.state import Progress, State, state_of
 from nstd.engine.transfer import Transfer
 from nstd.errors import CheckpointError, EngineError
@@ -42,7 +43,7 @@ def carried(state: State, descent) -> State:
     """Write it down and read it again."""
     progress = Progress.model_validate_json(state.progress.model_dump_json())
     arrays = [np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape) for array in state.arrays()]
-    return state_of(progress, arrays, descent.signature)
+    return state_of(progress, arrays, descent)
 
 
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.BFLOAT16])
@@ -154,4 +155,16 @@ def test_other_arrays_are_no_state(engine, pair):
     progress, arrays = stopped.state.progress, stopped.state.arrays()
     for wrong in ([], arrays[1:], [*arrays[:-1], np.zeros([2, 2], np.float32)], [arrays[0].astype(float), *arrays[1:]]):
         with pytest.raises(CheckpointError, match="arrays are not the state of such a painting"):
-            state_of(progress, wrong, descent.signature)
+            state_of(progress, wrong, descent)
+
+
+@pytest.mark.parametrize("spare_memory", [True, False])
+def test_it_goes_on_with_as_much_memory_as_there_is_now(engine, pair, spare_memory):
+    settings = TransferSettings(levels=(1,), iterations=(12,))
+    before, after = (engine.descent(settings, spare_memory=spares) for spares in (not spare_memory, spare_memory))
+    stopped, steps = painted(before, pair, settings, evaluations=10)
+    resumed, more = painted(after, pair, settings, start=carried(stopped.state, after))
+    assert len(resumed.state.canvas.memory.pairs) == (SPARE_HISTORY if spare_memory else HISTORY)
+    losses = [step.losses.total for step in steps + more]
+    assert losses[10] == pytest.approx(steps[-1].losses.total, rel=0.5), "the next picture is the one that was planned"
+    assert min(losses[11:]) < min(losses[:10])

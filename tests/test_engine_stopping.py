@@ -78,6 +78,21 @@ def test_a_level_goes_on_as_if_it_had_never_stopped():
     assert stopping.reason(1, 2, 1) is StopReason.ITERATIONS
 
 
+@pytest.mark.parametrize("totals", [[1] * (WINDOW + 5), [5, 4, 3]])
+def test_a_fresh_optimiser_has_a_window_of_its_own(totals):
+    settings = TransferSettings(tolerance=0.001)
+    stopping = Stopping(settings, Clock())
+    stopping.begin(totals)
+    stopping.begin_anew()
+    least = min(totals)
+    after = [stopping.reason(least, 1000, 1) for _ in range(WINDOW)]
+    assert after == [None] * (WINDOW - 1) + [StopReason.CONVERGED]
+    again = Stopping(settings, Clock())
+    for done in range(WINDOW):
+        again.begin(totals + [least] * done, restarted_after=len(totals))
+        assert [again.reason(least, 1000, 1) for _ in range(WINDOW - done)] == after[done:]
+
+
 @pytest.mark.parametrize(
     ("totals", "last", "diverged"),
     [

@@ -305,7 +305,7 @@ def test_a_loss_that_explodes_costs_the_optimisers_memory_and_not_the_picture(en
     history = transfer.levels[-1].history
     assert history[4].total == pytest.approx(min(losses.total for losses in history[:4]), rel=1e-5)
     assert transfer.loss.best < history[4].total
-    assert transfer.state.progress.restarts == 1
+    assert transfer.state.progress.restarted_at == (1, 4)
 
 
 def test_a_loss_that_explodes_twice_is_an_error(engine, pair):
@@ -324,3 +324,18 @@ def test_a_restart_is_remembered_by_whoever_goes_on(engine, pair):
     with pytest.raises(EngineError, match="the loss became nan at step 5"):
         list(resumed.steps())
     assert resumed.notes == stopped.notes
+
+
+@pytest.mark.parametrize("done", [3, 4, 12])
+def test_a_painting_that_was_restarted_goes_on_with_the_same_bits(engine, pair, done):
+    settings = TransferSettings(levels=(1,), iterations=(40,), tolerance=0.9)
+    descent = engine.descent(settings)
+    whole = Transfer(Failing(descent, math.nan, 3), *pair, settings)
+    steps = list(whole.steps())
+    assert len(steps) == 3 + WINDOW, "it has converged in the window after the restart"
+    stopped = Transfer(Failing(descent, math.nan, 3), *pair, settings)
+    before = list(itertools.islice(stopped.steps(), done))
+    still_fails = [0] if done == 3 else []
+    resumed = Transfer(Failing(descent, math.nan, *still_fails), *pair, settings, start=stopped.state)
+    assert before + list(resumed.steps()) == steps
+    assert resumed.best.tobytes() == whole.best.tobytes()

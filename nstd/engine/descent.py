@@ -1,6 +1,6 @@
 """One step of the optimisation: an evaluation, and an update of the picture by its gradient."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import tensorflow as tf
 
@@ -11,6 +11,7 @@ from nstd.engine.optimizers import Optimizer
 from nstd.engine.pixels import IMAGE, within_range
 
 _SCALAR = tf.TensorSpec([])
+_CAREFUL: Final = 0.1
 
 
 class Canvas(NamedTuple):
@@ -38,7 +39,7 @@ class Descent:
     Attributes:
         evaluate: the evaluator.
         objective: of the evaluator.
-        signature: of a canvas and of the weights, with open sizes.
+        signatures: of a canvas and of the weights, with open sizes; the first is its own, `fitted` takes all.
         update_signature: of the arguments of `updated`, likewise.
     """
 
@@ -46,8 +47,9 @@ class Descent:
         self.objective = evaluator.objective
         self.evaluate = evaluator
         self._optimizer = optimizer
-        canvas = Canvas(IMAGE, IMAGE, _SCALAR, optimizer.signature)
-        self.signature = canvas, self.objective.signature.weights
+        canvas = Canvas(IMAGE, IMAGE, _SCALAR, optimizer.signatures[0])
+        weights = self.objective.signature.weights
+        self.signatures = [(canvas._replace(memory=memory), weights) for memory in optimizer.signatures]
         self.update_signature = canvas, _SCALAR, IMAGE, optimizer.grid_signature
         self._update = compiled(self.updated, self.update_signature)
         self._grid: tuple[tuple[int, int], Any] = (0, 0), None
@@ -61,8 +63,15 @@ class Descent:
         return canvas._replace(image=canvas.best, memory=self._optimizer.start(canvas.best[:, :1, :1], 1))
 
     def restart(self, canvas: Canvas, iterations: int) -> Canvas:
-        """Return a canvas that goes on from the best image for so many steps, with nothing remembered but its loss."""
-        return canvas._replace(image=canvas.best, memory=self._optimizer.start(canvas.best, iterations))
+        """Return a canvas that goes on from the best image for so many steps, with nothing remembered but its loss.
+
+        The steps begin short: those that led astray may have been the first.
+        """
+        return canvas._replace(image=canvas.best, memory=self._optimizer.start(canvas.best, iterations, _CAREFUL))
+
+    def fitted(self, canvas: Canvas) -> Canvas:
+        """Return a canvas that another descent has left, with as much memory as this one has."""
+        return canvas._replace(memory=self._optimizer.fitted(canvas.memory))
 
     def step(self, canvas: Canvas, aims: Aims) -> tuple[Canvas, tf.Tensor]:
         """Evaluate the canvas' image and move it; return the next canvas and the losses, see `Evaluator`."""

@@ -71,7 +71,7 @@ class Engine:
         spare_memory: bool = False,
     ) -> State:
         """Make the state of a transfer with these settings of what it was written as; see `state_of`."""
-        return state_of(progress, arrays, self.descent(settings, spare_memory=spare_memory).signature)
+        return state_of(progress, arrays, self.descent(settings, spare_memory=spare_memory))
 
     def descent(self, settings: TransferSettings, *, spare_memory: bool = False) -> Descent:
         """Return the step for the settings' layers and optimiser; its graph serves all pictures that use these."""

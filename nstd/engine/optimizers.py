@@ -4,6 +4,7 @@ What an optimiser remembers is a value: `start` makes it, and `update` maps it t
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -23,15 +24,24 @@ class Optimizer(Protocol):
     """Turns a gradient into the next image.
 
     Attributes:
-        signature: of what it remembers, with open sizes.
+        signatures: of what it remembers, with open sizes; the first is its own, `fitted` takes all.
         grid_signature: of what `grid` returns.
     """
 
-    signature: Any
+    signatures: Sequence[Any]
     grid_signature: Any
 
-    def start(self, image: tf.Tensor, iterations: int) -> Any:  # noqa: ANN401  each has a memory of its own
-        """Return what is remembered before the first of so many updates of an image `[1, H, W, 3]`."""
+    def start(self, image: tf.Tensor, iterations: int, pace: float = 1) -> Any:  # noqa: ANN401  each has its own memory
+        """Return what is remembered before the first of so many updates of an image.
+
+        Args:
+            image: `[1, H, W, 3]`.
+            iterations: updates that are to come.
+            pace: of the first of them, by which it is usually.
+        """
+
+    def fitted(self, memory: Any) -> Any:  # noqa: ANN401
+        """Return what this optimiser keeps of what another of its kind remembers."""
 
     def grid(self, height: int, width: int) -> Any:  # noqa: ANN401
         """Return what depends on nothing but the image's size, and is made once for it."""
@@ -57,10 +67,11 @@ class Pair(NamedTuple):
 
 
 class LbfgsMemory(NamedTuple):
-    """The last evaluation's image and gradient, and the last pairs, newest first."""
+    """The last evaluation's image and gradient, the length of a first step, and the last pairs, newest first."""
 
     image: tf.Tensor
     gradient: tf.Tensor
+    first_step: tf.Tensor
     pairs: tuple[Pair, ...]
 
 
@@ -86,14 +97,19 @@ class Lbfgs:
     def __init__(self, history: int = HISTORY) -> None:
         self._history = history
         pair = Pair(IMAGE, IMAGE, _SCALAR, tf.TensorSpec([2, 3, BANDS]))
-        self.signature = LbfgsMemory(IMAGE, IMAGE, (pair,) * history)
+        lengths = dict.fromkeys((history, HISTORY, SPARE_HISTORY))
+        self.signatures: Sequence[Any] = [LbfgsMemory(IMAGE, IMAGE, _SCALAR, (pair,) * length) for length in lengths]
         self.grid_signature = BANDS_SPEC
 
-    def start(self, image: tf.Tensor, iterations: int) -> LbfgsMemory:  # noqa: ARG002  as the protocol has it
+    def start(self, image: tf.Tensor, iterations: int, pace: float = 1) -> LbfgsMemory:  # noqa: ARG002  as above
         """Return a memory of pairs that change nothing."""
-        nothing = tf.zeros_like(image)
-        pair = Pair(nothing, nothing, tf.zeros([]), tf.zeros([2, 3, BANDS]))
-        return LbfgsMemory(image, nothing, (pair,) * self._history)
+        first_step = tf.constant(pace * self._FIRST_STEP)
+        return LbfgsMemory(image, tf.zeros_like(image), first_step, (_no_pair(image),) * self._history)
+
+    def fitted(self, memory: LbfgsMemory) -> LbfgsMemory:
+        """Keep the newest pairs, or add some that change nothing."""
+        missing = self._history - len(memory.pairs)
+        return memory._replace(pairs=(*memory.pairs[: self._history], *(_no_pair(memory.image),) * missing))
 
     def grid(self, height: int, width: int) -> Bands:
         """Return the bands of the spectrum."""
@@ -104,9 +120,9 @@ class Lbfgs:
     ) -> tuple[tf.Tensor, LbfgsMemory]:
         """Return the image after `image`, and what is remembered then."""
         pair = self._pair(image - memory.image, gradient - memory.gradient, grid)
-        memory = LbfgsMemory(image, gradient, (pair, *memory.pairs[:-1]))
-        direction = self._direction(gradient, memory.pairs, grid)
-        longest = tf.maximum(self._FIRST_STEP, self._GROWTH * _root_mean_square(pair.step))
+        memory = LbfgsMemory(image, gradient, memory.first_step, (pair, *memory.pairs[:-1]))
+        direction = self._direction(memory, grid)
+        longest = tf.maximum(memory.first_step, self._GROWTH * _root_mean_square(pair.step))
         return image - direction * _shortened(direction, longest), memory
 
     def _pair(self, step: tf.Tensor, change: tf.Tensor, bands: Bands) -> Pair:
@@ -115,39 +131,40 @@ class Lbfgs:
         products = tf.where(accepted, band_products(step, change, bands), 0.0)
         return Pair(step, change, tf.where(accepted, tf.math.reciprocal_no_nan(curvature), 0.0), products)
 
-    def _direction(self, gradient: tf.Tensor, pairs: tuple[Pair, ...], bands: Bands) -> tf.Tensor:
-        """Multiply the gradient by the inverse Hessian.
+    def _direction(self, memory: LbfgsMemory, bands: Bands) -> tf.Tensor:
+        """Multiply the last gradient by the inverse Hessian.
 
         Reference:
             Nocedal and Wright 2006, algorithm 7.4.
         """
-        direction = gradient
+        direction = memory.gradient
         alphas = []
-        for pair in pairs:
+        for pair in memory.pairs:
             alphas.append(pair.inverse_curvature * _dot(pair.step, direction))
             direction -= alphas[-1] * pair.change
-        direction = self._initial(direction, pairs, bands)
-        for pair, alpha in zip(reversed(pairs), reversed(alphas), strict=True):
+        direction = self._initial(direction, memory, bands)
+        for pair, alpha in zip(reversed(memory.pairs), reversed(alphas), strict=True):
             beta = pair.inverse_curvature * _dot(pair.change, direction)
             direction += (alpha - beta) * pair.step
         return direction
 
-    def _initial(self, direction: tf.Tensor, pairs: tuple[Pair, ...], bands: Bands) -> tf.Tensor:
-        products = tf.add_n([pair.products for pair in pairs[: self._PAIRS_FOR_INITIAL]])
+    def _initial(self, direction: tf.Tensor, memory: LbfgsMemory, bands: Bands) -> tf.Tensor:
+        products = tf.add_n([pair.products for pair in memory.pairs[: self._PAIRS_FOR_INITIAL]])
         return tf.where(
             tf.reduce_any(products != 0),
             apply_initial(direction, products, bands),
-            self._FIRST_STEP * tf.math.divide_no_nan(direction, _root_mean_square(direction)),
+            memory.first_step * tf.math.divide_no_nan(direction, _root_mean_square(direction)),
         )
 
 
 class AdamMemory(NamedTuple):
-    """The gradient's running mean and mean square, the updates so far and in all."""
+    """The gradient's running mean and mean square, the updates so far and in all, and the first learning rate."""
 
     mean: tf.Tensor
     square: tf.Tensor
     updates: tf.Tensor
     iterations: tf.Tensor
+    learning_rate: tf.Tensor
 
 
 class Adam:
@@ -166,13 +183,17 @@ class Adam:
 
     def __init__(self, learning_rate: float = 10.0) -> None:
         self._learning_rate = learning_rate
-        self.signature = AdamMemory(IMAGE, IMAGE, _SCALAR, _SCALAR)
+        self.signatures: Sequence[Any] = [AdamMemory(IMAGE, IMAGE, _SCALAR, _SCALAR, _SCALAR)]
         self.grid_signature = ()
 
-    def start(self, image: tf.Tensor, iterations: int) -> AdamMemory:
+    def start(self, image: tf.Tensor, iterations: int, pace: float = 1) -> AdamMemory:
         """Return a memory of nothing."""
-        nothing = tf.zeros_like(image)
-        return AdamMemory(nothing, nothing, tf.zeros([]), tf.constant(float(iterations)))
+        nothing, learning_rate = tf.zeros_like(image), tf.constant(pace * self._learning_rate)
+        return AdamMemory(nothing, nothing, tf.zeros([]), tf.constant(float(iterations)), learning_rate)
+
+    def fitted(self, memory: AdamMemory) -> AdamMemory:
+        """Keep all of it."""
+        return memory
 
     def grid(self, height: int, width: int) -> tuple[()]:  # noqa: ARG002  as the protocol has it
         """Return nothing."""
@@ -186,14 +207,14 @@ class Adam:
         grid: tuple[()],  # noqa: ARG002  as above
     ) -> tuple[tf.Tensor, AdamMemory]:
         """Return the image after `image`, and what is remembered then."""
-        annealed = self._learning_rate * 0.5 * (1 + tf.cos(math.pi * memory.updates / memory.iterations))
+        annealed = memory.learning_rate * 0.5 * (1 + tf.cos(math.pi * memory.updates / memory.iterations))
         updates = memory.updates + 1
         mean = self._BETA1 * memory.mean + (1 - self._BETA1) * gradient
         square = self._BETA2 * memory.square + (1 - self._BETA2) * gradient**2
         unbiased_mean = mean / (1 - self._BETA1**updates)
         unbiased_square = square / (1 - self._BETA2**updates)
         moved = image - annealed * unbiased_mean / (tf.sqrt(unbiased_square) + self._EPSILON)
-        return moved, AdamMemory(mean, square, updates, memory.iterations)
+        return moved, AdamMemory(mean, square, updates, memory.iterations, memory.learning_rate)
 
 
 def make_optimizer(choice: Choice, *, spare_memory: bool = False) -> Optimizer:
@@ -201,6 +222,11 @@ def make_optimizer(choice: Choice, *, spare_memory: bool = False) -> Optimizer:
     if choice is Choice.ADAM:
         return Adam()
     return Lbfgs(SPARE_HISTORY) if spare_memory else Lbfgs()
+
+
+def _no_pair(image: tf.Tensor) -> Pair:
+    nothing = tf.zeros_like(image)
+    return Pair(nothing, nothing, tf.zeros([]), tf.zeros([2, 3, BANDS]))
 
 
 def _shortened(step: tf.Tensor, longest: tf.Tensor) -> tf.Tensor:

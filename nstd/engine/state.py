@@ -1,14 +1,14 @@
 """All that a painting is at a step, as one value: what to go on from as if it had never stopped."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from nstd.engine.balance import Weights
-from nstd.engine.descent import Canvas
+from nstd.engine.descent import Canvas, Descent
 from nstd.errors import CheckpointError
 from nstd.history import LevelLog, Losses
 from nstd.record import Count, Record, Seconds
@@ -21,7 +21,7 @@ class Progress(Record):
         levels: what happened on the finished ones.
         history: of the level after them; empty before its first step.
         notes: what a person should know of the picture.
-        restarts: how often the optimiser was restarted from the best picture.
+        restarted_at: the level, from 0, and its evaluations after which the optimiser was restarted, if it was.
         level_seconds: spent on that level; of no meaning before its first step.
         style_seconds: spent on style images and their statistics, on all levels.
         seconds: spent on everything.
@@ -30,7 +30,7 @@ class Progress(Record):
     levels: tuple[LevelLog, ...] = ()
     history: tuple[Losses, ...] = ()
     notes: tuple[str, ...] = ()
-    restarts: Count = 0
+    restarted_at: tuple[Count, Count] | None = None
     level_seconds: Seconds = 0.0
     style_seconds: Seconds = 0.0
     seconds: Seconds = 0.0
@@ -62,22 +62,23 @@ class State(NamedTuple):
         return [np.asarray(tensor) for tensor in tf.nest.flatten(self[1:])]
 
 
-def state_of(progress: Progress, arrays: Sequence[NDArray[np.float32]], signature: Any) -> State:  # noqa: ANN401
+def state_of(progress: Progress, arrays: Sequence[NDArray[np.float32]], descent: Descent) -> State:
     """Make a state of what another one was written as.
 
     Args:
         progress: as it was.
         arrays: as `State.arrays` gave them.
-        signature: of `Descent`: the specs of canvas and weights.
+        descent: by which the painting goes on; its optimiser may remember more or less than the other's.
 
     Raises:
         CheckpointError: the arrays are not those of such a state.
     """
-    specs, tensors = tf.nest.flatten(signature), [tf.constant(array) for array in arrays]
-    if len(tensors) != len(specs) or not all(map(tf.TensorSpec.is_compatible_with, specs, tensors)):
-        msg = (
-            f"its {len(tensors)} arrays are not the state of such a painting (expected {len(specs)} of certain shapes)"
-        )
-        raise CheckpointError(msg)
-    canvas, weights = tf.nest.pack_sequence_as(signature, tensors)
-    return State(progress, canvas, weights)
+    tensors = [tf.constant(array) for array in arrays]
+    for signature in descent.signatures:
+        specs = tf.nest.flatten(signature)
+        if len(specs) == len(tensors) and all(map(tf.TensorSpec.is_compatible_with, specs, tensors)):
+            canvas, weights = tf.nest.pack_sequence_as(signature, tensors)
+            return State(progress, descent.fitted(canvas), weights)
+    expected = len(tf.nest.flatten(descent.signatures[0]))
+    msg = f"its {len(tensors)} arrays are not the state of such a painting (expected {expected} of certain shapes)"
+    raise CheckpointError(msg)

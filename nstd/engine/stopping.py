@@ -39,14 +39,28 @@ class Stopping:
         """Share of the time budget that is over; 0 where there is none."""
         return (self._clock() - self._began) / self._budget if self._budget else 0.0
 
-    def begin(self, totals: Iterable[float] = ()) -> None:
-        """Begin a level, or go on with one that has had these losses."""
+    def begin(self, totals: Iterable[float] = (), restarted_after: int | None = None) -> None:
+        """Begin a level, or go on with one.
+
+        Args:
+            totals: losses that it has had.
+            restarted_after: how many of them, if the optimiser was restarted.
+        """
         self._evaluations = 0
         self._recent: deque[float] = deque(maxlen=WINDOW)
         self._least_before = math.inf
         self._scale = 0.0
         for total in totals:
+            if self._evaluations == restarted_after:
+                self.begin_anew()
             self._take_in(total)
+        if self._evaluations == restarted_after:
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Go on from the best picture: a fresh optimiser has its whole window to lower the least loss so far."""
+        self._least_before = min(self._least_before, *self._recent)
+        self._recent.clear()
 
     def reason(self, total: float, iterations: int, share: float) -> StopReason | None:
         """Say why a level is done, if it is.
@@ -78,4 +92,5 @@ class Stopping:
 
     def _has_converged(self) -> bool:
         """Say whether the last `WINDOW` losses lowered the least of those before by less than the tolerance."""
-        return self._least_before < math.inf and min(self._recent) >= (1 - self._tolerance) * self._least_before
+        is_full = len(self._recent) == WINDOW and self._least_before < math.inf
+        return is_full and min(self._recent) >= (1 - self._tolerance) * self._least_before

@@ -90,7 +90,7 @@ class Transfer:
         self.levels = list(progress.levels)
         self.notes = list(progress.notes)
         self._history = list(progress.history)
-        self._restarts = progress.restarts
+        self._restarted_at = progress.restarted_at
         self.style_seconds = progress.style_seconds
         self._began, self._level_began = clock() - progress.seconds, clock() - progress.level_seconds
         self._stopping = Stopping(settings, clock, progress.seconds)
@@ -125,7 +125,7 @@ class Transfer:
             levels=tuple(self.levels),
             history=tuple(self._history),
             notes=tuple(self.notes),
-            restarts=self._restarts,
+            restarted_at=self._restarted_at,
             level_seconds=now - self._level_began,
             style_seconds=self.style_seconds,
             seconds=now - self._began,
@@ -144,7 +144,7 @@ class Transfer:
         while (level := len(self.levels)) < len(schedule):
             fraction, iterations = schedule[level]
             content = _scaled(self._content, fraction)
-            before = _scaled(self._content, schedule[level - 1][0]) if level else None
+            before = schedule[level - 1][0] if level else None
             number = sum(len(finished.history) for finished in self.levels)
             done, due = sum(work[:level]), sum(work[: level + 1]) / sum(work)
             for losses in self._paint_level(content, before, iterations, due):
@@ -152,8 +152,8 @@ class Transfer:
                 progress = min(1.0, max(progress, self._stopping.spent))
                 yield Step(number + losses.step + 1, total, progress, level, losses)
 
-    def _paint_level(self, content: Picture, before: Picture | None, iterations: int, due: float) -> Iterator[Losses]:
-        """Paint a level, given the content images of this level and of the one before."""
+    def _paint_level(self, content: Picture, before: float | None, iterations: int, due: float) -> Iterator[Losses]:
+        """Paint a level, given its content image and the fraction of the level before."""
         if self._history:
             canvas = self._painted()
         else:
@@ -162,7 +162,11 @@ class Transfer:
             canvas = self._descent.start(preprocess(start), iterations)
         aims = self._aims(content)
         self._weights = aims.weights
-        self._stopping.begin(losses.total for losses in self._history)
+        restarted_level, restarted_after = self._restarted_at or (None, None)
+        self._stopping.begin(
+            (losses.total for losses in self._history),
+            restarted_after if restarted_level == len(self.levels) else None,
+        )
         reason = None
         while reason is None:
             canvas, values = self._descent.step(canvas, aims)
@@ -184,10 +188,11 @@ class Transfer:
             EngineError: there is no such picture, or it was done before.
         """
         what = f"the loss became {losses.total:.4g} at step {losses.step} of level {len(self.levels) + 1}"
-        if not self._history or self._restarts:
+        if not self._history or self._restarted_at:
             msg = f"{what}: the weights of its terms are too far apart"
             raise EngineError(msg)
-        self._restarts += 1
+        self._restarted_at = len(self.levels), len(self._history)
+        self._stopping.begin_anew()
         self.notes.append(f"{what}; the painting went on from its best picture, with a fresh optimiser")
         return self._descent.restart(canvas, max(1, iterations - losses.step))
 
@@ -241,12 +246,12 @@ class Transfer:
         width, height = size_of(content)
         return round(width * height * self._settings.style_scale**2)
 
-    def _start(self, content: Picture, before: Picture | None) -> Picture:
+    def _start(self, content: Picture, before: float | None) -> Picture:
         """Return what a level starts from; its finest detail is the photo's only where the painting began with it."""
         if before is None:
             return first_picture(self._settings.init, self._settings.seed, content, self._styles[0])
         if self._settings.init is Init.CONTENT:
-            return refined(self.best, content, before)
+            return refined(self.best, content, _scaled(self._content, before))
         return enlarge_image(self.best, *size_of(content))
 
 
