@@ -4,7 +4,8 @@
 
 It paints each pair with the defaults and writes pictures, figures (`figures.json`) and a sheet of crops at full
 resolution (`crops.png`) into a folder. With PYTHONPATH at another version of nstd it measures that one; with `--against
-FOLDER` of its output the sheet shows both, one above the other.
+FOLDER` of its output the sheet shows both, one above the other, and both files get the loss of content and style that
+this version gives them, in float32, so that they can be compared though the versions count differently.
 
 Figures, each by luminance or by opponent colours (red-green, yellow-blue) of pixels from 0 to 255:
 
@@ -16,6 +17,7 @@ Figures, each by luminance or by opponent colours (red-green, yellow-blue) of pi
 import argparse
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -116,6 +118,30 @@ def paint(arguments: argparse.Namespace) -> Iterator[Row]:
             yield Row(name, style_name, quality, **measured, loss=loss, seconds=seconds)
 
 
+def judge(folders: list[Path], qualities: list[str], pairs: int) -> Iterator[tuple[str, ...]]:
+    """Yield the loss of each picture in each folder, with what it is."""
+    from precision import WholeEvaluator, loss, read  # noqa: PLC0415  another version may have none of it
+
+    from nstd.engine.extractor import Extractor  # noqa: PLC0415  as above
+    from nstd.engine.objective import Objective  # noqa: PLC0415
+    from nstd.images.resize import resize_image  # noqa: PLC0415
+    from nstd.network import Network, Precision  # noqa: PLC0415
+    from nstd.transfer_settings import TransferSettings  # noqa: PLC0415
+    from nstd.weights.store import cache_folder, load_weights  # noqa: PLC0415
+
+    settings = TransferSettings(chroma_weight=0)
+    arrays = load_weights(Network.VGG19, cache_folder(os.environ)).arrays
+    evaluator = WholeEvaluator(Objective(Extractor(Network.VGG19, arrays, Precision.FLOAT32), settings))
+    for photo, style in PAIRS[:pairs]:
+        for quality in qualities:
+            losses = []
+            for folder in folders:
+                picture = np.asarray(Image.open(folder / f"{photo}_{style}_{quality}.png"), np.float32)
+                content = resize_image(read("photos", photo), picture.shape[1], picture.shape[0])
+                losses.append(f"{loss(evaluator, content, style, settings, picture):.1f}")
+            yield photo, style, quality, *losses
+
+
 def crops(folders: list[Path], qualities: list[str], pairs: int) -> Image.Image:
     """Show the middle of each picture at its own resolution: a column a pair, a row a quality and folder."""
     rows = [(quality, folder) for quality in qualities for folder in folders]
@@ -151,6 +177,10 @@ def main() -> None:
         print(f"| {' | '.join(map(str, row))} |", flush=True)
     (arguments.output / "figures.json").write_text(json.dumps(rows, indent=2))
     folders = [folder for folder in (arguments.against, arguments.output) if folder]
+    if arguments.against:
+        print(f"| photo | style | quality | {' | '.join(folder.name for folder in folders)} |")
+        for judged in judge(folders, arguments.qualities, arguments.pairs):
+            print(f"| {' | '.join(judged)} |", flush=True)
     crops(folders, arguments.qualities, arguments.pairs).save(arguments.output / "crops.png")
 
 

@@ -94,6 +94,7 @@ class TransferSettings(Record):
         content_weight: factor of the content loss.
         style_weight: factor of the style loss.
         tv_weight: factor of the total variation loss; smooths.
+        chroma_weight: factor of the chroma loss: of coloured noise that neither the photo nor the style has.
         style_statistics: what is compared of the features of the style layers.
         style_layers: weight of each layer in the style loss.
         content_layers: weight of each layer in the content loss.
@@ -126,6 +127,7 @@ class TransferSettings(Record):
     content_weight: NonNegativeFloat = 1
     style_weight: PositiveFloat = 1
     tv_weight: NonNegativeFloat = 0
+    chroma_weight: NonNegativeFloat = 1
     style_statistics: StyleStatistics = StyleStatistics.GRAM
     style_layers: LayerWeights = Field(dict(_STYLE_LAYERS))
     content_layers: LayerWeights = Field({"block4_conv2": 1})
@@ -138,7 +140,8 @@ class TransferSettings(Record):
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the terms of the loss that are asked for; each is a module of `nstd.engine.terms`."""
-        return "content", self.style_statistics.value, *(["variation"] if self.tv_weight else [])
+        optional = {"variation": self.tv_weight, "chroma": self.chroma_weight}
+        return "content", self.style_statistics.value, *(name for name, weight in optional.items() if weight)
 
     @field_validator("iterations")
     @classmethod

@@ -10,7 +10,13 @@ LAYERS = {
     "style_layers": {"block1_conv1": 50.0, "block2_conv1": 5.0, "block3_conv1": 4.0},
     "tv_weight": 1.0,
 }
-YARDSTICKS = {"content": [200e3, 100e3], "gram": [2, 200, 1000], "wasserstein": [2, 200, 1000], "variation": [40]}
+YARDSTICKS = {
+    "content": [200e3, 100e3],
+    "gram": [2, 200, 1000],
+    "wasserstein": [2, 200, 1000],
+    "variation": [400],
+    "chroma": [1],
+}
 
 
 def weights(yardsticks=YARDSTICKS, **settings):
@@ -36,12 +42,12 @@ def test_raw_weights_count_as_they_are():
 )
 def test_strength_shares_out_the_terms_whatever_the_pair_is(strength, content, style):
     found = terms_of_the_photo(strength=strength)
-    assert found == pytest.approx({"content": content, "gram": style, "variation": 1e4})
+    assert found == pytest.approx({"content": content, "gram": style, "variation": 1e4, "chroma": 1e4})
 
 
 def test_content_counts_more_beside_a_style_loss_of_lower_power():
     found = terms_of_the_photo(strength=0.5, style_statistics=StyleStatistics.WASSERSTEIN)
-    assert found == pytest.approx({"content": 500, "wasserstein": 2500, "variation": 1e4})
+    assert found == pytest.approx({"content": 500, "wasserstein": 2500, "variation": 1e4, "chroma": 1e4})
 
 
 def test_layers_keep_their_weights_among_each_other():
@@ -65,6 +71,11 @@ def test_a_photo_with_next_to_no_content_is_measured_by_the_floor():
         assert is_scarce(content, settings, yardstick) is scarce
         found = weights(YARDSTICKS | {"content": yardstick}, strength=0.5)["content"]
         assert np.dot(found, content.floor) == pytest.approx(50 / max(1, share), rel=1e-4)
+
+
+def test_a_photo_that_is_smooth_already_is_not_smoothed_the_more():
+    flat, ordinary = weights(YARDSTICKS | {"variation": [0.1]}), weights()
+    assert 1 < flat["variation"] / ordinary["variation"] < 5
 
 
 @pytest.mark.parametrize("kind", list(StyleStatistics))

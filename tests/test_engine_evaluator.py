@@ -42,7 +42,10 @@ def problem(evaluator, pair) -> Problem:
 
 @pytest.fixture
 def image(picture) -> tf.Tensor:
-    return preprocess(np.ascontiguousarray(picture("photos/chelsea.jpg", 64)[::-1]))
+    """Upside down, and with coloured noise, so that no term is content with it."""
+    flipped = picture("photos/chelsea.jpg", 64)[::-1]
+    noise = np.random.default_rng(0).normal(0, 20, flipped.shape)
+    return preprocess((flipped + noise).astype(np.float32))
 
 
 @pytest.mark.parametrize("pooling", list(Pooling))
@@ -72,7 +75,8 @@ def test_terms_add_up_to_the_total(evaluator, problem, image):
     losses = evaluator.objective.losses(7, values)
     assert losses.step == 7
     content = [f"content.{layer}" for layer in SETTINGS.content_layers]
-    assert list(losses.terms) == [*content, *(f"gram.{layer}" for layer in SETTINGS.style_layers), "variation"]
+    style = [f"gram.{layer}" for layer in SETTINGS.style_layers]
+    assert list(losses.terms) == [*content, *style, "variation", "chroma"]
     assert min(losses.terms.values()) > 0
     assert losses.total == pytest.approx(sum(losses.terms.values()), rel=1e-5)
 
@@ -87,6 +91,7 @@ def test_every_weight_scales_its_own_term(evaluator, problem, image):
     for changes, name, factor in [
         ({"content_weight": 4}, "content", 2),
         ({"tv_weight": 0.3}, "variation", 3),
+        ({"chroma_weight": 0.5}, "chroma", 0.5),
         ({"style_layers": heavier}, "gram.block3_conv1", 2),
     ]:
         expected = {row: loss * (factor if row.startswith(name) else 1) for row, loss in plain.items()}

@@ -49,6 +49,7 @@ def settings(arguments: argparse.Namespace) -> dict[str, object]:
         "style_layers": STYLE_LAYERS,
         "padding": arguments.padding,
         "strength": "raw",
+        "chroma_weight": 0,
         "tolerance": 0,
     }
 

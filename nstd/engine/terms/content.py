@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Final
 
 import tensorflow as tf
 
-from nstd.engine.features import Features
+from nstd.engine.features import Features, block_of
 from nstd.engine.terms.sums import Sums, first_moment, mean_of, squares
 from nstd.engine.terms.term import Role, Term
-from nstd.transfer_settings import TransferSettings
+from nstd.transfer_settings import Pooling, TransferSettings
 
 SCALE: Final = 0.3
 """Brings the content of a typical pair to the order of its style, so that weights around 1 are the useful ones."""
@@ -22,7 +22,15 @@ _TYPICAL_SPREAD: Final = {
     "block5_conv1": 1.42e4, "block5_conv2": 3330.0, "block5_conv3": 632.0, "block5_conv4": 37.4,
 }  # fmt: skip
 """Mean variance of VGG19's features over a photo of 320 px: geometric means of six ordinary photos, which lie within a
-factor of 3 of them. Fog, a white wall and a night sky have a tenth or less of it, a grey card has a three-hundredth."""
+factor of 3 of them. Fog, a white wall and a night sky have a tenth or less of it, a grey card has a three-hundredth.
+VGG16's were not measured: its weights could not be had."""
+
+_BY_POOLING: Final = {
+    Pooling.MAX: (1.0, 1.0, 1.0, 1.0, 1.0),
+    Pooling.AVERAGE: (1.0, 2.5, 4.8, 11.0, 12.0),
+    Pooling.L2: (1.0, 1.7, 2.3, 3.7, 3.8),
+}
+"""What the spread in each block is multiplied by with other poolings, by the same photos; within a tenth."""
 
 _SCARCE: Final = 0.25
 """A photo with less than this share of the typical spread has next to no content."""
@@ -34,12 +42,14 @@ class Content(Term):
 
     Args:
         layers: names of the content layers.
+        pooling: of the network.
 
     Reference:
         Gatys et al. 2016, eq. 1. Differs: the mean of squares instead of half their sum, times `SCALE`.
     """
 
     layers: tuple[str, ...]
+    pooling: Pooling = Pooling.MAX
 
     name: ClassVar[str] = "content"
     role: ClassVar[Role] = Role.CONTENT
@@ -52,7 +62,8 @@ class Content(Term):
     @property
     def floor(self) -> Sequence[float]:
         """The share of a typical photo's spread that counts as next to none."""
-        return [SCALE * _SCARCE * _TYPICAL_SPREAD[layer] for layer in self.layers]
+        factors = _BY_POOLING[self.pooling]
+        return [SCALE * _SCARCE * _TYPICAL_SPREAD[layer] * factors[block_of(layer) - 1] for layer in self.layers]
 
     def weight(self, settings: TransferSettings) -> float:
         """Return the content's weight."""
@@ -89,7 +100,7 @@ class Content(Term):
 
 def term(settings: TransferSettings) -> Content:
     """Make the term for the content layers of the settings."""
-    return Content(tuple(sorted(settings.content_layers)))
+    return Content(tuple(sorted(settings.content_layers)), settings.pooling)
 
 
 def _spread(features: tf.Tensor, guide: tf.Tensor) -> Sums:

@@ -1,7 +1,8 @@
 """Total variation: how much neighbouring pixels differ."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import tensorflow as tf
 
@@ -9,6 +10,12 @@ from nstd.engine.features import PIXELS, Features
 from nstd.engine.terms.sums import Sums, mean_of, squares
 from nstd.engine.terms.term import Role, Term
 from nstd.transfer_settings import TransferSettings
+
+_TYPICAL: Final = 360.0
+"""Geometric mean of four ordinary photos of 320 px, which lie within a factor of 2 of it."""
+
+_SCARCE: Final = 0.25
+"""A photo with less than this share of it is smooth already."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,11 @@ class Variation(Term):
 
     name: ClassVar[str] = "variation"
     role: ClassVar[Role] = Role.SMOOTHNESS
+
+    @property
+    def floor(self) -> Sequence[float]:
+        """The share of a typical photo's variation that counts as next to none."""
+        return [_SCARCE * _TYPICAL]
 
     def weight(self, settings: TransferSettings) -> float:
         """Return the weight of total variation."""
