@@ -20,8 +20,9 @@ from nstd.history import Losses
 from nstd.job import EngineFacts, FileFacts, Painting
 from nstd.network import Network
 from nstd.spool.durable import trouble
+from nstd.worker.failure import failure_of
 from nstd.worker.files import Files
-from nstd.worker.messages import Checkpointed, Done, Event, Hindered, Interrupted, Request, Resumed, Stepped
+from nstd.worker.messages import Checkpointed, Done, Event, Failed, Hindered, Interrupted, Request, Resumed, Stepped
 
 _PIECE = 3 * 4 * 512 * 512  # pixels of 512 x 512 in float32, as a real checkpoint has many
 _NUMBER_BYTES = 12
@@ -41,8 +42,13 @@ FACTS = EngineFacts(
 
 
 def fall_if_told(moment: str) -> None:
-    """End the process if there is a file of that name in the folder STANDIN_FALLS; note when, in `falls` beside it."""
+    """End the process if there is a file of that name in the folder STANDIN_FALLS; note when, in `falls` beside it.
+
+    Before that, wait for as long as there is a file of that name with `-slow` after it.
+    """
     folder = Path(os.environ.get("STANDIN_FALLS", "/nowhere"))
+    while (folder / f"{moment}-slow").exists():
+        time.sleep(_UNHURRIED_SECONDS)
     if (folder / moment).exists():
         with (folder / "falls").open("a") as falls:
             falls.write(f"{time.monotonic()}\n")
@@ -96,6 +102,10 @@ class StandIn:
             yield from self._steps(request, total, seconds, is_stopped)
         if not is_stopped():
             yield Done(painting=self._painting(request, photo))
+
+    def failure(self, error: Exception, _request: Request) -> Failed:
+        """Say who must act on what `run` has raised."""
+        return failure_of(error)
 
     def _steps(
         self,

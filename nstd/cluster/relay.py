@@ -25,6 +25,7 @@ from nstd.cluster.store import Store, put
 from nstd.cluster.wording import first_line, last_line
 from nstd.config.settings import ClusterSettings
 from nstd.errors import ConfigError, SpoolError
+from nstd.worker.loading import telling
 from nstd.worker.messages import (
     COMMANDS,
     Blame,
@@ -152,7 +153,8 @@ class Relay:
             _check_version(greeting)
             sha256, weights = self._store.weights(self._line.setup)
             setup = self._line.setup.model_copy(update={"cache": Path()})
-            said = self._actor.ask("load", setup.model_dump_json().encode(), sha256, weights)
+            with telling(self._tell_if_heard):
+                said = self._actor.ask("load", setup.model_dump_json().encode(), sha256, weights)
         except ConfigError as error:
             return self._fail(Blame.OPERATOR, error)
         except RayTaskError as error:
@@ -251,6 +253,10 @@ class Relay:
         if is_lost:
             return Fallen(how=f"was lost with its node {before.node}", with_machine=True)
         return Fallen(how=f"fell on node {before.node} (process {before.pid})")
+
+    def _tell_if_heard(self, event: Event) -> None:
+        with contextlib.suppress(Dismissed, BrokenPipeError):
+            self._tell(event)
 
     def _tell(self, event: Event) -> None:
         self._send(to_line(event))
