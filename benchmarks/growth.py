@@ -1,11 +1,11 @@
 """How time and memory grow with the picture's pixels, with the number of style images, and with that of waiting jobs.
 
     python benchmarks/growth.py [--sizes 256 512 1024 2048] [--styles 1 2 4 8] [--jobs 100 1000 5000]
-        [--iterations 21] [--json]
+        [--iterations 12] [--json]
 
 Pixels: a square picture for each size. Style images: a small picture (`--style-size`) with each number of them. Each is
 painted in a process of its own, at one size without a pyramid: the median of its steps after the first two, and the
-most memory that the process ever had. 21 steps fill the memory of L-BFGS, which keeps 20; with less, memory looks
+most memory that the process ever had. 12 steps fill the memory of L-BFGS, which keeps 8; with less, memory looks
 smaller than it is.
 
 Waiting jobs: a real daemon takes so many tiny photos in, while its worker copies instead of painting and has one job
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--styles", type=int, nargs="*", default=[1, 2, 4, 8], help="numbers of style images")
     parser.add_argument("--style-size", type=int, default=256, help="side of the pictures with many style images")
     parser.add_argument("--jobs", type=int, nargs="*", default=[100, 1000, 5000], help="numbers of waiting jobs")
-    parser.add_argument("--iterations", type=int, default=21, help="steps of each picture; at least 4")
+    parser.add_argument("--iterations", type=int, default=12, help="steps of each picture; at least 4")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     take: Callable[[Iterable[Row]], Sequence[Row]] = list if arguments.json else show

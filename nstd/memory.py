@@ -44,8 +44,12 @@ def largest_size_px(memory_bytes: float, width_px: int, height_px: int, *, in_fl
 
 
 def resident_bytes(statm: Path = _STATM) -> int:
-    """Return the memory of the machine that this process holds."""
-    return int(statm.read_text().split()[1]) * resource.getpagesize()
+    """Return the memory of the machine that this process holds; 0 if Linux does not tell."""
+    try:
+        pages = int(statm.read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * resource.getpagesize()
 
 
 def machine_bytes(meminfo: Path = _MEMINFO) -> int:

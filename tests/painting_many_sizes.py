@@ -34,10 +34,10 @@ def resident_mib() -> float:
 def main() -> None:
     engine = Engine(Network.VGG19, load_weights(Network.VGG19, Path(sys.argv[1])).arrays, Precision.BFLOAT16)
     before = 0.0
-    for side in range(64, 120):
+    for side in range(64, 96):
         with ThreadPoolExecutor(1) as thread:
             thread.submit(paint, engine, side).result()
-        if side == 80:
+        if side == 72:
             before = resident_mib()
     sys.stdout.write(f"{resident_mib() - before}\n")
 

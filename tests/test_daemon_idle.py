@@ -1,5 +1,6 @@
 """A worker that has nothing to do, with one that copies."""
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import datetime
@@ -33,8 +34,10 @@ def test_idle_worker_ends_and_the_next_job_starts_another(world):
     pid = daemon.worker_pid()
     assert released["pid"] == pid
     eventually(lambda: not Path(f"/proc/{pid}").exists(), "the worker's end")
-    finished = datetime.fromisoformat(daemon.logged("job_finished")[0]["timestamp"])
-    idle = datetime.fromisoformat(released["timestamp"]) - finished
+    # It has nothing to do once it has painted; the job is finished only when all is published.
+    [log] = world.outbox.rglob("*.json")
+    painted = datetime.fromisoformat(json.loads(log.read_text())["finished_at"])
+    idle = datetime.fromisoformat(released["timestamp"]) - painted
     assert idle.total_seconds() >= 60 * RELEASE_MINUTES * 0.9
     paint(world, daemon, 2)
     assert daemon.worker_pid() != pid

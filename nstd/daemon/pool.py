@@ -24,6 +24,8 @@ from nstd.worker.process import WorkerProcess
 
 _NEVER: Final = math.inf
 _SHARE_OF_MEMORY: Final = 0.5
+_LEAST_BYTES: Final = 4 * GIB
+"""What a worker may always have: in float32 it holds nearly 3 GiB when it has painted a small picture."""
 
 JoinCluster = Callable[[ClusterSettings], Cluster]
 
@@ -226,12 +228,12 @@ class Pool:
             return
         self._leave_clusters()
         devices = engine.devices or (engine.device,)
-        own_choice = settings.max_memory_gib * GIB * len(devices)
-        most_bytes = own_choice or (allowed_bytes() or math.inf) * _SHARE_OF_MEMORY
+        share = (allowed_bytes() or math.inf) * _SHARE_OF_MEMORY / len(devices)
+        most_bytes = settings.max_memory_gib * GIB or max(_LEAST_BYTES, share)
         for device in devices:
             subject = Part.PAINTING if len(devices) == 1 else f"{Part.PAINTING} on {device}"
             own = setup.model_copy(update={"engine": engine.model_copy(update={"device": device, "devices": ()})})
-            yield Place(device, subject, own, settings, self._start, most_bytes / len(devices))
+            yield Place(device, subject, own, settings, self._start, most_bytes)
 
     def _places_in_cluster(self, ray: RaySettings, setup: Setup, settings: WorkerSettings) -> Iterator[Place]:
         """They share their pause: what one meets with is mostly the cluster's trouble."""

@@ -19,7 +19,7 @@ _BLAME: Final = {
 # is full not even the handles of cuDNN and cuBLAS can be made.
 _LACKS_MEMORY: Final = re.compile(
     "out of memory|OUT_OF_MEMORY|failed to allocate|ALLOC_FAILED|MemoryAllocation|"
-    "CUDNN_STATUS_(NOT_INITIALIZED|INTERNAL_ERROR)|CUBLAS_STATUS_NOT_INITIALIZED",
+    "handle: (CUDNN_STATUS_(NOT_INITIALIZED|INTERNAL_ERROR)|CUBLAS_STATUS_NOT_INITIALIZED)",
     re.IGNORECASE,
 )
 
