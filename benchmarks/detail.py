@@ -4,8 +4,8 @@
 
 It paints each pair with the defaults and writes pictures, figures (`figures.json`) and a sheet of crops at full
 resolution (`crops.png`) into a folder. With PYTHONPATH at another version of nstd it measures that one; with `--against
-FOLDER` of its output the sheet shows both, one above the other, and both files get the loss of content and style that
-this version gives them, in float32, so that they can be compared though the versions count differently.
+FOLDER` of its output the sheet shows both, one above the other, and a table tells the loss of content and style that
+this version gives the files of both, in float32, so that they can be compared though the versions count differently.
 
 Figures, each by luminance or by opponent colours (red-green, yellow-blue) of pixels from 0 to 255:
 
@@ -32,7 +32,7 @@ import nstd
 LUMA: Final = np.array([0.299, 0.587, 0.114])
 OPPONENT: Final = np.array([[2**-0.5, 6**-0.5], [-(2**-0.5), 6**-0.5], [0, -2 * 6**-0.5]])
 CROP_PX: Final = 128
-CAPTION_PX: Final = 14
+CAPTION_PX: Final = 26
 
 Plane = NDArray[np.float64]
 
@@ -154,7 +154,7 @@ def crops(folders: list[Path], qualities: list[str], pairs: int) -> Image.Image:
             left, top = ((side - CROP_PX) // 2 for side in picture.size)
             place = column * (CROP_PX + 2), row * height
             sheet.paste(picture.crop((left, top, left + CROP_PX, top + CROP_PX)), (place[0], place[1] + CAPTION_PX))
-            draw.text(place, f"{photo}, {style}: {quality}, {folder.name}", fill="black")
+            draw.text(place, f"{photo}, {style}\n{quality}, {folder.name}", fill="black", spacing=1)
     return sheet
 
 
@@ -177,11 +177,11 @@ def main() -> None:
         print(f"| {' | '.join(map(str, row))} |", flush=True)
     (arguments.output / "figures.json").write_text(json.dumps(rows, indent=2))
     folders = [folder for folder in (arguments.against, arguments.output) if folder]
+    crops(folders, arguments.qualities, arguments.pairs).save(arguments.output / "crops.png")
     if arguments.against:
         print(f"| photo | style | quality | {' | '.join(folder.name for folder in folders)} |")
         for judged in judge(folders, arguments.qualities, arguments.pairs):
             print(f"| {' | '.join(judged)} |", flush=True)
-    crops(folders, arguments.qualities, arguments.pairs).save(arguments.output / "crops.png")
 
 
 if __name__ == "__main__":

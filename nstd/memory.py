@@ -15,6 +15,7 @@ _GROUP: Final = Path("/proc/self/cgroup")
 _BYTES_IN_16_BITS: Final = (850 << 20, 2200)
 _BYTES_IN_FLOAT32: Final = (2550 << 20, 3300)
 _SIZES_PX: Final = 32
+_ENOUGH_BYTES: Final = 4 * GIB
 
 
 def needed_bytes(pixels: int, *, in_float32: bool) -> int:
@@ -50,6 +51,18 @@ def resident_bytes(statm: Path = _STATM) -> int:
     except OSError:
         return 0
     return pages * resource.getpagesize()
+
+
+def worker_bound_bytes(allowed_bytes: float, workers: int) -> float:
+    """Return what each of a machine's workers may hold between two pictures: its share of half of the memory.
+
+    But 4 GiB at least, as one in float32 holds nearly 3 after a small picture, if four fifths of the memory are that.
+
+    Args:
+        allowed_bytes: that there is; infinite if it is not known.
+        workers: how many there are.
+    """
+    return max(0.5 * allowed_bytes, min(workers * _ENOUGH_BYTES, 0.8 * allowed_bytes)) / workers
 
 
 def machine_bytes(meminfo: Path = _MEMINFO) -> int:

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from nstd.engine.features import PIXELS, Features
 from nstd.engine.pixels import preprocess
-from nstd.engine.terms.chroma import Chroma
+from nstd.engine.terms.chroma import SCALE, Chroma
 
 TERM = Chroma()
 SIDE = 48
@@ -26,17 +26,18 @@ def grey(level: float = 128) -> np.ndarray:
 
 def loss(image: np.ndarray, photo: np.ndarray, style: np.ndarray) -> float:
     aim = TERM.aim(features(photo), TERM.style(features(style)))
-    return float(TERM.losses(TERM.sums(features(image), aim), aim)[0])
+    return float(TERM.losses(TERM.sums(features(image), aim), aim)[0]) / SCALE
 
 
 def test_it_counts_what_is_beyond_the_aim_by_hand():
     image = np.zeros((1, 4, 3))
     image[0, :, 0] = [0, 6, 0, 0]
-    aim = tf.constant([20.0, 10.0])
+    aims = tf.constant([[20.0, 10.0], [20.0, 0.0]])
     # Red's second differences across are -12 and 6, with a mean square of 90, of which (B + G - 2 R) / sqrt(6) has
     # four sixths and (B - G) / sqrt(2) nothing. There are none down.
-    found = TERM.losses(TERM.sums(features(image), aim), aim)
-    assert float(found[0]) == pytest.approx(((60 - 10) / (10 + 50)) ** 2 / 2, rel=1e-4)
+    found = [float(TERM.losses(TERM.sums(features(image), aim), aim)[0]) for aim in aims]
+    assert found[0] == pytest.approx(SCALE * (50 / 60) ** 2 / 2, rel=1e-4)
+    assert found[1] == pytest.approx(SCALE * (2 * 60 / 50 - 1) / 2, rel=1e-4), "it is more than twice as much"
 
 
 @pytest.mark.parametrize(("photo", "style"), [(12, 0), (0, 12)])

@@ -1,8 +1,17 @@
+import math
 from pathlib import Path
 
 import pytest
 
-from nstd.memory import GIB, allowed_bytes, largest_size_px, machine_bytes, needed_bytes, resident_bytes
+from nstd.memory import (
+    GIB,
+    allowed_bytes,
+    largest_size_px,
+    machine_bytes,
+    needed_bytes,
+    resident_bytes,
+    worker_bound_bytes,
+)
 
 
 @pytest.mark.parametrize(("in_float32", "gib"), [(False, 2.98), (True, 5.71)])
@@ -29,6 +38,19 @@ def test_nothing_fits_where_the_network_does_not():
 
 def test_resident_memory_is_that_of_this_process():
     assert resident_bytes() > 1 << 20
+
+
+def test_resident_memory_is_not_known_where_proc_is_hidden(tmp_path):
+    assert resident_bytes(tmp_path / "none") == 0
+
+
+@pytest.mark.parametrize(
+    ("allowed_gib", "workers", "bound_gib"),
+    [(64, 1, 32), (64, 4, 8), (64, 10, 4), (6, 1, 4), (4, 1, 3.2), (16, 8, 1.6)],
+)
+def test_a_worker_may_hold_its_share_of_half_of_the_memory_or_what_it_needs(allowed_gib, workers, bound_gib):
+    assert worker_bound_bytes(allowed_gib * GIB, workers) == pytest.approx(bound_gib * GIB)
+    assert worker_bound_bytes(math.inf, workers) == math.inf
 
 
 @pytest.fixture

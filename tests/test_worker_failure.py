@@ -58,6 +58,11 @@ def test_lack_of_memory_is_known_by_the_words_of_cudas_libraries(errors, words):
     assert failure_of(ValueError(words), on_gpu=True).blame is Blame.ENGINE
 
 
+def test_any_other_error_of_cudas_libraries_is_no_lack_of_memory(errors):
+    failed = failure_of(errors.InternalError(None, None, "convolution: CUDNN_STATUS_INTERNAL_ERROR"), on_gpu=True)
+    assert (failed.blame, failed.is_last) == (Blame.ENGINE, True)
+
+
 def test_unforeseen_error_on_a_gpu_ends_the_worker(errors):
     for error in (errors.InternalError(None, None, "CUDA_ERROR_ILLEGAL_ADDRESS"), ValueError("x")):
         failed = failure_of(error, on_gpu=True)

@@ -25,7 +25,6 @@ NEED = "the GPU is out of memory: OOM; a picture of 4096 x 3072 px takes about 2
             True,
         ),
         (23.2, 24, 4, ", and there are 4.0 of the GPU's 24.0 GiB for it: size_px: 1408 would fit", False),
-        (19.2, 24, 4, ", and there are 4.0 of the GPU's 24.0 GiB for it: size_px: 1408 would fit", False),
         (0.2, 1, 0, ", and there are 1.0 of the GPU's 1.0 GiB for it: size_px: 320 would fit", False),
         (0.2, 0.8, 0, ", and there are 0.8 of the GPU's 0.8 GiB for it: take a smaller size_px", False),
         (79, 80, 0, ", and there are 80.0 of the GPU's 80.0 GiB for it: take a smaller size_px", False),

@@ -77,7 +77,7 @@ class Judge:
         return total
 
     def _features(self, pixels: Array) -> list[Array]:
-        return [np.asarray(tensor) for tensor in self._model(preprocess(pixels))]
+        return [np.asarray(tensor) for tensor in self._model(preprocess(pixels)).values()]
 
 
 def main() -> None:

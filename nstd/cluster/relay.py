@@ -153,7 +153,7 @@ class Relay:
             _check_version(greeting)
             sha256, weights = self._store.weights(self._line.setup)
             setup = self._line.setup.model_copy(update={"cache": Path()})
-            with telling(self._tell_if_heard):
+            with telling(functools.partial(self._tell_of_life, greeting)):
                 said = self._actor.ask("load", setup.model_dump_json().encode(), sha256, weights)
         except ConfigError as error:
             return self._fail(Blame.OPERATOR, error)
@@ -254,9 +254,11 @@ class Relay:
             return Fallen(how=f"was lost with its node {before.node}", with_machine=True)
         return Fallen(how=f"fell on node {before.node} (process {before.pid})")
 
-    def _tell_if_heard(self, event: Event) -> None:
-        with contextlib.suppress(Dismissed, BrokenPipeError):
-            self._tell(event)
+    def _tell_of_life(self, greeting: Greeting, event: Event) -> None:
+        """Tell, once the actor has answered; one that hangs falls silent."""
+        with contextlib.suppress(Dismissed, BrokenPipeError, RayError):
+            if self._actor.is_same(greeting):
+                self._tell(event)
 
     def _tell(self, event: Event) -> None:
         self._send(to_line(event))

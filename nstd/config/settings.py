@@ -64,7 +64,7 @@ class WorkerSettings(Record):
         idle_release_minutes: time without a job after which the worker ends and gives the device back, until the next
             job; 0 keeps it.
         max_memory_gib: memory of the machine, in GiB, above which the worker is replaced after a job; 0 is half of what
-            there is, shared by the workers of this machine, but 4 at least, and no bound in a cluster.
+            there is, shared by the workers of this machine, but 4 if there is that much, and no bound in a cluster.
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=100, strict=True)] = 3

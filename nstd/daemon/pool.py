@@ -15,7 +15,7 @@ from nstd.daemon.outcomes import Outcomes
 from nstd.daemon.status import CurrentJob, WorkerStatus
 from nstd.daemon.trouble import Delays, Part
 from nstd.errors import ConfigError, SpoolError
-from nstd.memory import GIB, allowed_bytes
+from nstd.memory import GIB, allowed_bytes, worker_bound_bytes
 from nstd.spool.folders import Folders
 from nstd.spool.jobs import Wish
 from nstd.worker.line import LineReader
@@ -23,9 +23,6 @@ from nstd.worker.messages import Setup
 from nstd.worker.process import WorkerProcess
 
 _NEVER: Final = math.inf
-_SHARE_OF_MEMORY: Final = 0.5
-_LEAST_BYTES: Final = 4 * GIB
-"""What a worker may always have: in float32 it holds nearly 3 GiB when it has painted a small picture."""
 
 JoinCluster = Callable[[ClusterSettings], Cluster]
 
@@ -228,8 +225,7 @@ class Pool:
             return
         self._leave_clusters()
         devices = engine.devices or (engine.device,)
-        share = (allowed_bytes() or math.inf) * _SHARE_OF_MEMORY / len(devices)
-        most_bytes = settings.max_memory_gib * GIB or max(_LEAST_BYTES, share)
+        most_bytes = settings.max_memory_gib * GIB or worker_bound_bytes(allowed_bytes() or math.inf, len(devices))
         for device in devices:
             subject = Part.PAINTING if len(devices) == 1 else f"{Part.PAINTING} on {device}"
             own = setup.model_copy(update={"engine": engine.model_copy(update={"device": device, "devices": ()})})

@@ -44,7 +44,7 @@ class Stopping:
 
         Args:
             totals: losses that it has had.
-            restarted_after: how many of them, if the optimiser was restarted.
+            restarted_after: how many of them, fewer than all, if the optimiser was restarted.
         """
         self._evaluations = 0
         self._recent: deque[float] = deque(maxlen=WINDOW)
@@ -54,8 +54,6 @@ class Stopping:
             if self._evaluations == restarted_after:
                 self.begin_anew()
             self._take_in(total)
-        if self._evaluations == restarted_after:
-            self.begin_anew()
 
     def begin_anew(self) -> None:
         """Go on from the best picture: a fresh optimiser has its whole window to lower the least loss so far."""

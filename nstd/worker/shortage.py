@@ -6,7 +6,7 @@ from nstd.engine.gpu_memory import GpuMemory
 from nstd.memory import GIB, largest_size_px, needed_bytes
 from nstd.worker.messages import Failed
 
-# CUDA's context and the network, which are there when the GPU is asked; and a limit may have been taken as a whole.
+# CUDA's context and the network, which are there when the GPU is asked.
 _OWN_BYTES: Final = 1 << 30
 _MUCH: Final = 0.1
 
@@ -28,7 +28,7 @@ def explained(
     words = f"{failed.message}; a picture of {width} x {height} px takes about {need / GIB:.1f} GiB"
     if memory is None:
         return failed.model_copy(update={"message": f"{words}: take a smaller size_px"})
-    others = max(0, memory.total_bytes - memory.free_bytes - _OWN_BYTES - limit_bytes)
+    others = max(0, memory.total_bytes - memory.free_bytes - _OWN_BYTES)
     has = min(memory.total_bytes - others, limit_bytes or memory.total_bytes)
     words += f", and there are {has / GIB:.1f} of the GPU's {memory.total_bytes / GIB:.1f} GiB for it"
     if is_taken := others > _MUCH * memory.total_bytes:

@@ -12,6 +12,9 @@ from nstd.engine.terms.sums import Sums, mean_of
 from nstd.engine.terms.term import Role, Term
 from nstd.transfer_settings import TransferSettings
 
+SCALE: Final = 1e4
+"""About what raw style losses begin with: a tenth too much costs about what they end at."""
+
 _HUES: Final = OPPONENT[:, 1:]
 _NEXT_TO_NONE: Final = 50.0
 """What independent noise of 2 levels in each colour comes to."""
@@ -23,7 +26,11 @@ class Chroma(Term):
 
     The network sees little of them, so that an optimiser, the longer it goes on, lets them grow. What is measured of
     each of two opponent colours is the mean square of second differences, across and down, which is mostly of the
-    finest octave; the loss is the square of what is too much, relative to what there may be.
+    finest octave. The loss is `SCALE` times the square of what is too much, relative to what there may be; beyond twice
+    of that it is linear, so that an init of noise is no explosion.
+
+    Reference:
+        Huber 1964, for the loss; the measure is our own.
     """
 
     name: ClassVar[str] = "chroma"
@@ -56,14 +63,14 @@ class Chroma(Term):
         ]
 
     def losses(self, sums: list[Sums], aim: tf.Tensor) -> tf.Tensor:
-        """Return the mean square of the excess."""
+        """Return what the excess of both colours costs in the mean."""
         noise = tf.add_n([mean_of(one) for one in sums])
         excess = tf.nn.relu(noise - aim) / (aim + _NEXT_TO_NONE)
-        return tf.reshape(tf.reduce_mean(excess**2), [1])
+        return SCALE * tf.reshape(tf.reduce_mean(tf.where(excess < 1, excess**2, 2 * excess - 1)), [1])
 
     def yardstick(self, photo: Features, aim: Any) -> tf.Tensor:  # noqa: ANN401, ARG002
-        """Return 1: the photo itself has nothing in excess, and what is relative needs no measure."""
-        return tf.ones([1])
+        """Return the loss of twice what there may be: the photo itself has nothing in excess."""
+        return tf.constant([SCALE])
 
 
 def term(settings: TransferSettings) -> Chroma:  # noqa: ARG001  as of every term
