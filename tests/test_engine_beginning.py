@@ -18,6 +18,15 @@ def test_grain_is_left_out_whatever_its_size(deviation):
     assert np.abs(cored(noise)).mean() < 0.01 * np.abs(noise).mean()
 
 
+def test_texture_of_a_part_is_left_out_as_grain_is_and_a_fine_line_elsewhere_is_kept():
+    detail = grain(256, 1.0)
+    detail[:, :128] *= 12
+    detail[:, 192] += 60
+    kept = cored(detail)
+    assert np.abs(kept[:, :112]).mean() < 0.03 * np.abs(detail[:, :112]).mean()
+    assert kept[:, 192].mean() == pytest.approx(60, rel=0.1)
+
+
 def test_edges_keep_their_height():
     edges = grain(128, 1.0)
     edges[:, 64] += 100
@@ -36,12 +45,12 @@ def test_a_plain_band_stays_plain():
 
 
 def test_a_level_begins_with_the_painting_and_the_photos_edges(picture):
-    photo = picture("photos/astronaut.jpg", 96)
-    small = resize_image(photo, 48, 48)
+    photo = picture("photos/astronaut.jpg", 192)
+    small = resize_image(photo, 96, 96)
     painted = np.ascontiguousarray(small[::-1])
     start = refined(painted, photo, small)
-    octave = photo - enlarge_image(small, 96, 96)
-    added = start - enlarge_image(painted, 96, 96)
+    octave = photo - enlarge_image(small, 192, 192)
+    added = start - enlarge_image(painted, 192, 192)
     inside = (start > 0).all(axis=2) & (start < 255).all(axis=2)
     lightness = np.abs(octave.mean(axis=2))
     edges, calm = inside & (lightness > 40), inside & (lightness < 2)

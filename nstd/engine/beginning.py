@@ -14,6 +14,8 @@ from nstd.transfer_settings import Init
 _LUMA: Final[NDArray[np.float32]] = np.array([0.299, 0.587, 0.114], np.float32)
 _GRAINS: Final = 2.0
 """Detail of up to so many standard deviations of the grain is left out: all grain, and a tenth of the edges' height."""
+_TILE_PX: Final = 48
+"""Large beside a stroke's width and small beside what has a texture of its own: wood, fur, cloth."""
 _RADIUS_PX: Final = 2
 _DEVIATION: Final = 1.4826
 """The standard deviation of a normal distribution, by the median of its absolute values."""
@@ -55,8 +57,7 @@ def cored(detail: Picture) -> Picture:
     """Take out of a band of detail, `[H, W, 3]` around 0, what is no larger than its grain.
 
     The optimiser does not remove grain once it is there, and a painting has none. Every pixel is shrunk with the
-    nonnegative garrote by how lively the lightness is around it, so that an edge keeps its height. Most pixels of a
-    photo are far from any edge, so that their median is a measure of its grain.
+    nonnegative garrote by how lively the lightness is around it, so that an edge keeps its height.
 
     Reference:
         Gao 1998, "Wavelet shrinkage denoising using the non-negative garrote", eq. 2.1, with the energy of a
@@ -64,11 +65,26 @@ def cored(detail: Picture) -> Picture:
         and Johnstone 1994. Differs: all channels are shrunk alike.
     """
     lightness = detail @ _LUMA
-    threshold = _GRAINS * _DEVIATION * np.median(np.abs(lightness))
+    threshold = _GRAINS * _grain(lightness)
     energy = _box_mean(lightness**2, _RADIUS_PX)
     with np.errstate(divide="ignore", invalid="ignore"):
         kept = np.where(energy > threshold**2, 1 - threshold**2 / energy, 0)
     return detail * kept[..., np.newaxis].astype(np.float32)
+
+
+def _grain(lightness: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the grain's deviation around each pixel of a band of lightness `[H, W]`.
+
+    Most pixels are far from any edge, so that the median over a tile is a measure of its grain, or of a texture as fine
+    as that, which a painting has none of either. A tile has no less than the whole.
+    """
+    sizes = np.abs(lightness)
+    height, width = sizes.shape
+    padded = np.pad(sizes, ((0, -height % _TILE_PX), (0, -width % _TILE_PX)), mode="symmetric")
+    rows, columns = (side // _TILE_PX for side in padded.shape)
+    medians = np.median(padded.reshape(rows, _TILE_PX, columns, _TILE_PX), axis=(1, 3))
+    tiles = np.maximum(medians, np.median(sizes)).repeat(_TILE_PX, 0).repeat(_TILE_PX, 1)
+    return _DEVIATION * _box_mean(tiles, _TILE_PX // 2)[:height, :width]
 
 
 def _box_mean(plane: NDArray[np.float32], radius: int) -> NDArray[np.float64]:
