@@ -184,15 +184,16 @@ def test_a_style_image_that_must_be_enlarged_is_told(engine, picture, side, note
     assert transfer.notes == expected[:notes]
 
 
-def test_finer_levels_start_with_the_photos_finest_detail(engine, pair):
-    photo = pair[0]
+def test_finer_levels_start_with_the_photos_finest_detail(engine, picture, style):
+    photo = picture("photos/astronaut.jpg", 192)
 
     def detail(init: Init) -> float:
-        transfer = engine.transfer(*pair, TransferSettings(levels=(0.5, 1), iterations=(3, 1), init=init))
+        settings = TransferSettings(levels=(0.5, 1), iterations=(3, 1), init=init)
+        transfer = engine.transfer(photo, [style("swirls", 192)], settings)
         *_, first = itertools.islice(transfer.steps(), 4 + 1)
         assert first.level == 1
         start = transfer.best
-        fine = [image - resize_image(resize_image(image, 32, 32), 64, 64) for image in (start, photo)]
+        fine = [image - resize_image(resize_image(image, 96, 96), 192, 192) for image in (start, photo)]
         return float(np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1])
 
     assert detail(Init.CONTENT) > 0.7
