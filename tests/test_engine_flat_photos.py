@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from flat_photos import FLAT, flat_photo
 
-from nstd.transfer_settings import StyleStatistics, TransferSettings
+from nstd.transfer_settings import Pooling, StyleStatistics, TransferSettings
 
 NOTE = "the photo has next to no content: what is painted is mostly the style's"
 
@@ -27,13 +27,16 @@ def test_flat_photos_are_painted_and_not_given_back(engine, style, picture, name
     assert transfer.notes == [NOTE]
 
 
-def test_ordinary_photos_have_content_enough(engine, style, picture):
+@pytest.mark.parametrize("pooling", list(Pooling))
+def test_ordinary_photos_have_content_enough_and_fog_has_not(engine, style, picture, pooling):
+    settings = TransferSettings(iterations=(1,), pooling=pooling)
     for name in ("astronaut", "chelsea", "coffee", "rocket"):
-        transfer = engine.transfer(
-            picture(f"photos/{name}.jpg", 96), [style("swirls", 96)], TransferSettings(iterations=(1,))
-        )
+        transfer = engine.transfer(picture(f"photos/{name}.jpg", 96), [style("swirls", 96)], settings)
         assert next(transfer.steps()).losses.total == pytest.approx(2500, rel=1e-3)
         assert transfer.notes == []
+    foggy = engine.transfer(flat_photo("fog", 96), [style("swirls", 96)], settings)
+    next(foggy.steps())
+    assert foggy.notes == [NOTE]
 
 
 def test_a_photo_of_fine_texture_alone_is_painted(engine, style):

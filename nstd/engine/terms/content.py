@@ -30,7 +30,7 @@ _BY_POOLING: Final = {
     Pooling.AVERAGE: (1.0, 2.5, 4.8, 11.0, 12.0),
     Pooling.L2: (1.0, 1.7, 2.3, 3.7, 3.8),
 }
-"""What the spread in each block is multiplied by with other poolings, by the same photos; within a tenth."""
+"""What the spread in each block is multiplied by with other poolings: by four of these photos, within a fifth."""
 
 _SCARCE: Final = 0.25
 """A photo with less than this share of the typical spread has next to no content."""
