@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from engine_samples import guides_of
 from flat_photos import FLAT, flat_photo
 
+from nstd.engine.pixels import preprocess
 from nstd.transfer_settings import Pooling, StyleStatistics, TransferSettings
 
+ORDINARY = ("astronaut", "chelsea", "coffee", "rocket")
 NOTE = "the photo has next to no content: what is painted is mostly the style's"
 
 
@@ -28,9 +31,22 @@ def test_flat_photos_are_painted_and_not_given_back(engine, style, picture, name
 
 
 @pytest.mark.parametrize("pooling", list(Pooling))
+def test_floor_of_content_is_a_quarter_of_what_ordinary_photos_have(engine, picture, pooling):
+    objective = engine.descent(TransferSettings(pooling=pooling)).objective
+    content, *_ = objective.terms
+    shares = []
+    for name in ORDINARY:
+        photo = preprocess(picture(f"photos/{name}.jpg", 320))
+        guides = guides_of(objective, photo)
+        aims = objective.aims(photo, guides, objective.style(photo, guides))
+        shares.append(content.floor[0] / float(objective.yardsticks(photo, guides, aims)["content"][0]))
+    assert np.exp(np.mean(np.log(shares))) == pytest.approx(0.25, rel=0.3)
+
+
+@pytest.mark.parametrize("pooling", list(Pooling))
 def test_ordinary_photos_have_content_enough_and_fog_has_not(engine, style, picture, pooling):
     settings = TransferSettings(iterations=(1,), pooling=pooling)
-    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+    for name in ORDINARY:
         transfer = engine.transfer(picture(f"photos/{name}.jpg", 96), [style("swirls", 96)], settings)
         assert next(transfer.steps()).losses.total == pytest.approx(2500, rel=1e-3)
         assert transfer.notes == []
