@@ -7,7 +7,7 @@ from typing import Final
 
 from nstd.worker.messages import Waiting
 
-_EVERY_SECONDS: Final = 15.0
+_EVERY_SECONDS: Final = 5.0
 _AT_MOST_SECONDS: Final = 3600.0
 """TensorFlow itself warns of half an hour, for a GPU that it has no kernels for and CUDA compiles them."""
 
