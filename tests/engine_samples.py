@@ -31,6 +31,7 @@ def guides_of(objective: Objective, image: tf.Tensor) -> Guides:
 def problem_of(objective: Objective, photo: tf.Tensor, style: tf.Tensor) -> Problem:
     """Take both as the network's input, whole."""
     guides = guides_of(objective, photo)
-    terms = objective.aims(photo, guides, objective.mixed([objective.style(style, guides_of(objective, style))], [1.0]))
-    yardsticks = objective.yardsticks(photo, guides, terms)
+    seen = objective.photo(photo, guides, with_yardsticks=True)
+    terms = objective.aims(seen, objective.mixed([objective.style(style, guides_of(objective, style))], [1.0]))
+    yardsticks = objective.yardsticks(seen, terms)
     return Problem(guides, terms, lambda settings: objective.weights(settings, yardsticks))

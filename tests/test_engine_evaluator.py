@@ -113,8 +113,9 @@ def test_a_margin_counts_in_no_loss(extractor, pair):
     evaluator, (photo, style) = WholeEvaluator(objective), pair
     _, height, width, _ = photo.shape
     guides = objective.guides(guide_with_margin(width - 32, height - 32, 16))
-    terms = objective.aims(photo, guides, objective.mixed([objective.style(style, guides_of(objective, style))], [1.0]))
-    aims = Aims(guides, terms, objective.weights(settings, objective.yardsticks(photo, guides, terms)))
+    seen = objective.photo(photo, guides, with_yardsticks=True)
+    terms = objective.aims(seen, objective.mixed([objective.style(style, guides_of(objective, style))], [1.0]))
+    aims = Aims(guides, terms, objective.weights(settings, objective.yardsticks(seen, terms)))
     matters = guide_with_margin(width - 30, height - 30, 15)
     image = tf.where(matters > 0, photo[:, ::-1], 255 - photo)
     other = tf.where(matters > 0, photo[:, ::-1], 0.0)

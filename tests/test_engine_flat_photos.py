@@ -38,8 +38,9 @@ def test_floor_of_content_is_a_quarter_of_what_ordinary_photos_have(engine, pict
     for name in ORDINARY:
         photo = preprocess(picture(f"photos/{name}.jpg", 320))
         guides = guides_of(objective, photo)
-        aims = objective.aims(photo, guides, objective.style(photo, guides))
-        shares.append(content.floor[0] / float(objective.yardsticks(photo, guides, aims)["content"][0]))
+        seen = objective.photo(photo, guides, with_yardsticks=True)
+        aims = objective.aims(seen, objective.style(photo, guides))
+        shares.append(content.floor[0] / float(objective.yardsticks(seen, aims)["content"][0]))
     assert np.exp(np.mean(np.log(shares))) == pytest.approx(0.25, rel=0.3)
 
 

@@ -56,7 +56,6 @@ class Objective:
         self.terms, pooling = self.structure(settings)
         self.layers = _layers(term.layers for term in self.terms)
         self.model = extractor.cut(self.layers, pooling)
-        self._photo_model = extractor.cut(_layers(term.photo_layers for term in self.terms), pooling)
         self._style_terms = tuple(term for term in self.terms if term.role is not Role.CONTENT)
         self._style_model = extractor.cut(_layers(term.layers for term in self._style_terms), pooling)
         self.style_structure = self._style_terms, pooling
@@ -68,8 +67,8 @@ class Objective:
             {term.name: tf.TensorSpec([len(term.rows)]) for term in self.terms},
         )
         self.style = compiled(self._style, [IMAGE, guides])
-        self._photo = compiled(self._photo_model, [IMAGE])
-        self._yardsticks = compiled(self._measured, [IMAGE, guides, self.signature.terms])
+        self._photo = compiled(extractor.cut(_layers(term.photo_layers for term in self.terms), pooling), [IMAGE])
+        self._whole_photo = compiled(self.model, [IMAGE])
 
     @staticmethod
     def structure(settings: TransferSettings) -> Structure:
@@ -89,15 +88,18 @@ class Objective:
         mixed: Styles = tf.nest.map_structure(mean, *styles)
         return mixed
 
-    def aims(self, image: tf.Tensor, guides: Guides, style: Styles) -> Mapping[str, Any]:
-        """Return what each term aims at, for a photo `[1, H, W, 3]` of a level's size."""
-        photo = Features(image, self._photo(image), guides)
+    def photo(self, image: tf.Tensor, guides: Guides, *, with_yardsticks: bool) -> Features:
+        """Look at a photo `[1, H, W, 3]` of a level's size, at all layers only if there are to be `yardsticks`."""
+        layers = self._whole_photo(image) if with_yardsticks else self._photo(image)
+        return Features(image, layers, guides)
+
+    def aims(self, photo: Features, style: Styles) -> Mapping[str, Any]:
+        """Return what each term aims at."""
         return {term.name: term.aim(photo, style.get(term.name, ())) for term in self.terms}
 
-    def yardsticks(self, image: tf.Tensor, guides: Guides, aims: Mapping[str, Any]) -> Mapping[str, tf.Tensor]:
+    def yardsticks(self, photo: Features, aims: Mapping[str, Any]) -> Mapping[str, tf.Tensor]:
         """Return the losses by which each term is measured for `strength`, for the same photo and its aims."""
-        measured: Mapping[str, tf.Tensor] = self._yardsticks(image, guides, aims)
-        return measured
+        return {term.name: term.yardstick(photo, aims[term.name]) for term in self.terms}
 
     def weights(self, settings: TransferSettings, yardsticks: Mapping[str, tf.Tensor]) -> Weights:
         """Weigh the terms of `settings`, whose structure is this objective's."""
@@ -108,8 +110,9 @@ class Objective:
         (image, guides), (painting, style_guides) = (
             (preprocess(picture), self.guides(guide_with_margin(*size_of(picture), 0))) for picture in (photo, style)
         )
-        terms = self.aims(image, guides, self.style(painting, style_guides))
-        return Aims(guides, terms, self.weights(settings, self.yardsticks(image, guides, terms)))
+        seen = self.photo(image, guides, with_yardsticks=True)
+        terms = self.aims(seen, self.style(painting, style_guides))
+        return Aims(guides, terms, self.weights(settings, self.yardsticks(seen, terms)))
 
     def lacks_content(self, settings: TransferSettings, yardsticks: Mapping[str, tf.Tensor]) -> bool:
         """Say whether a photo has next to nothing that the content terms of the settings compare."""
@@ -125,10 +128,6 @@ class Objective:
     def _style(self, image: tf.Tensor, guides: Guides) -> Styles:
         features = Features(image, self._style_model(image), guides)
         return {term.name: term.style(features) for term in self._style_terms}
-
-    def _measured(self, image: tf.Tensor, guides: Guides, aims: Mapping[str, Any]) -> Mapping[str, tf.Tensor]:
-        photo = Features(image, self.model(image), guides)
-        return {term.name: term.yardstick(photo, aims[term.name]) for term in self.terms}
 
 
 def _layers(groups: Iterable[Sequence[str]]) -> tuple[str, ...]:

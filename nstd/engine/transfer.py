@@ -223,10 +223,11 @@ class Transfer:
         self.style_seconds += self._clock() - started
         image = preprocess(with_margin(content, self._margin))
         guides = self._objective.guides(guide_with_margin(width, height, self._margin))
-        terms = self._objective.aims(image, guides, style)
+        photo = self._objective.photo(image, guides, with_yardsticks=self._weights is None)
+        terms = self._objective.aims(photo, style)
         weights = self._weights
         if weights is None:
-            yardsticks = self._objective.yardsticks(image, guides, terms)
+            yardsticks = self._objective.yardsticks(photo, terms)
             weights = self._objective.weights(self._settings, yardsticks)
             if self._objective.lacks_content(self._settings, yardsticks):
                 self.notes.append("the photo has next to no content: what is painted is mostly the style's")
