@@ -40,17 +40,22 @@ class StopReason(StrEnum):
 
 
 class LevelLog(Record):
-    """What happened on one level of the pyramid."""
+    """What happened on one level of the pyramid.
+
+    Attributes:
+        rounds: the steps at which its rounds began; losses compare within a round.
+    """
 
     width_px: Pixels
     height_px: Pixels
     history: tuple[Losses, ...]
+    rounds: tuple[Count, ...] = (0,)
     stop_reason: StopReason
     seconds: Seconds
 
 
 class LossSummary(Record):
-    """Total losses of the last level, at the result's size."""
+    """Total losses of the last level's last round, at the result's size."""
 
     initial: float
     best: float

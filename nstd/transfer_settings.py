@@ -70,6 +70,17 @@ LayerWeights = Annotated[
 # With equal weights block 4 makes up 95 % of the style loss, and the style's colours come hundreds of steps later.
 _STYLE_LAYERS: Final = {"block1_conv1": 50, "block2_conv1": 5, "block3_conv1": 4, "block4_conv1": 1, "block5_conv1": 4}
 
+# With block 1 there are coloured speckles.
+_NEAREST_LAYERS: Final = (
+    "block2_conv1",
+    "block2_conv2",
+    "block3_conv1",
+    "block3_conv2",
+    "block3_conv3",
+    "block4_conv1",
+    "block4_conv2",
+)
+
 
 def _one_or_many(value: object) -> object:
     return value if isinstance(value, list | tuple) else (value,)
@@ -95,6 +106,11 @@ class TransferSettings(Record):
         style_weight: factor of the style loss.
         tv_weight: factor of the total variation loss; smooths.
         chroma_weight: factor of the chroma loss: of coloured noise that neither the photo nor the style has.
+        nearest_weight: factor of the nearest-neighbour loss: each part of the picture is to be like some part of the
+            style, and the other way round.
+        nearest_layers: weight of each layer in it.
+        style_turns: how many quarter turns of the style images are offered to it; 0 for the images as they are.
+        round_steps: optimiser steps until nearest neighbours are looked for anew.
         style_statistics: what is compared of the features of the style layers.
         style_layers: weight of each layer in the style loss.
         content_layers: weight of each layer in the content loss.
@@ -128,8 +144,12 @@ class TransferSettings(Record):
     style_weight: PositiveFloat = 1
     tv_weight: NonNegativeFloat = 0
     chroma_weight: NonNegativeFloat = 1
+    nearest_weight: NonNegativeFloat = 0
     style_statistics: StyleStatistics = StyleStatistics.GRAM
     style_layers: LayerWeights = Field(dict(_STYLE_LAYERS))
+    nearest_layers: LayerWeights = Field(dict.fromkeys(_NEAREST_LAYERS, 1))
+    style_turns: Literal[0, 4] = 4
+    round_steps: Annotated[int, Field(ge=2, le=100_000, strict=True)] = 20
     content_layers: LayerWeights = Field({"block4_conv2": 1})
     pooling: Pooling = Pooling.MAX
     padding: Padding = Padding.MIRROR
@@ -140,8 +160,13 @@ class TransferSettings(Record):
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the terms of the loss that are asked for; each is a module of `nstd.engine.terms`."""
-        optional = {"variation": self.tv_weight, "chroma": self.chroma_weight}
+        optional = {"nearest": self.nearest_weight, "variation": self.tv_weight, "chroma": self.chroma_weight}
         return "content", self.style_statistics.value, *(name for name, weight in optional.items() if weight)
+
+    @property
+    def has_rounds(self) -> bool:
+        """Whether the loss depends on a match, which is made anew every round."""
+        return self.nearest_weight > 0
 
     @field_validator("iterations")
     @classmethod

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from engine_samples import Problem, guides_of, problem_of
+from engine_samples import Problem, mixed, problem_of
 
 from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor
@@ -114,7 +114,7 @@ def test_a_margin_counts_in_no_loss(extractor, pair):
     _, height, width, _ = photo.shape
     guides = objective.guides(guide_with_margin(width - 32, height - 32, 16))
     seen = objective.photo(photo, guides, with_yardsticks=True)
-    terms = objective.aims(seen, objective.mixed([objective.style(style, guides_of(objective, style))], [1.0]))
+    terms = objective.aims(seen, mixed(objective, style))
     aims = Aims(guides, terms, objective.weights(settings, objective.yardsticks(seen, terms)))
     matters = guide_with_margin(width - 30, height - 30, 15)
     image = tf.where(matters > 0, photo[:, ::-1], 255 - photo)

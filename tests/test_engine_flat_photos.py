@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from engine_samples import guides_of
+from engine_samples import guides_of, mixed
 from flat_photos import FLAT, flat_photo
 
 from nstd.engine.pixels import preprocess
@@ -39,7 +39,7 @@ def test_floor_of_content_is_a_quarter_of_what_ordinary_photos_have(engine, pict
         photo = preprocess(picture(f"photos/{name}.jpg", 320))
         guides = guides_of(objective, photo)
         seen = objective.photo(photo, guides, with_yardsticks=True)
-        aims = objective.aims(seen, objective.style(photo, guides))
+        aims = objective.aims(seen, mixed(objective, photo))
         shares.append(content.floor[0] / float(objective.yardsticks(seen, aims)["content"][0]))
     assert np.exp(np.mean(np.log(shares))) == pytest.approx(0.25, rel=0.3)
 

@@ -103,10 +103,16 @@ def on_the_host(function) -> dict[str, list[str]]:
 )
 def test_an_evaluation_stays_on_the_gpu(extractors, monkeypatch, precision, statistics, pooling):
     monkeypatch.setattr(products, "rounds_factors", lambda: True)
-    settings = TransferSettings(style_statistics=statistics, pooling=pooling, tv_weight=1)
+    settings = TransferSettings(style_statistics=statistics, pooling=pooling, tv_weight=1, nearest_weight=1)
     objective = Objective(extractors[precision], settings)
     evaluator = WholeEvaluator(objective)
     assert on_the_host(traced(evaluator.evaluate, evaluator.signature)) == {}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_match_stays_on_the_gpu(extractors, precision):
+    matcher = Objective(extractors[precision], TransferSettings(nearest_weight=1)).matcher
+    assert on_the_host(traced(matcher.matched, matcher.signature)) == {}
 
 
 @pytest.mark.parametrize("choice", Optimizer)

@@ -80,6 +80,21 @@ def test_it_goes_on_from_whatever_it_began_with(engine, pair, init):
     assert stopped.best.tobytes() == whole.best.tobytes()
 
 
+def test_a_match_is_found_again_in_the_midst_of_its_round(engine, pair):
+    settings = TransferSettings(
+        nearest_weight=1, nearest_layers={"block2_conv1": 1}, round_steps=2, levels=(0.5, 1), iterations=(3, 5)
+    )
+    descent = engine.descent(settings)
+    whole, steps = painted(descent, pair, settings)
+    assert [level.rounds for level in whole.levels] == [(0, 2), (0, 2, 4)]
+    for evaluations in (2, 3, 6, 9):  # at a round's end and within one, on both levels
+        stopped, before = painted(descent, pair, settings, evaluations=evaluations)
+        resumed, after = painted(descent, pair, settings, start=carried(stopped.state, descent))
+        assert before + after == steps
+        assert resumed.best.tobytes() == whole.best.tobytes()
+        assert [level.rounds for level in resumed.levels] == [level.rounds for level in whole.levels]
+
+
 def test_a_state_tells_how_far_it_is(engine, pair):
     settings = TransferSettings(**LEVELS)
     descent = engine.descent(settings)

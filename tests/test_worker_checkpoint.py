@@ -41,7 +41,7 @@ def test_what_was_packed_is_unpacked_to_the_last_bit():
 
 def test_it_can_be_read_by_its_first_lines():
     title, header, _ = FILE.split(b"\n", 2)
-    assert title == b"nstd checkpoint 3"
+    assert title == b"nstd checkpoint 4"
     assert json.loads(header)["checkpoint"]["progress"]["history"][2]["total"] == pytest.approx(100 / 3)
 
 
@@ -125,7 +125,7 @@ def test_what_has_changed_is_remembered_from_checkpoint_to_checkpoint():
 def sealed(header: bytes, numbers: bytes) -> bytes:
     """A file that some other program has written with care."""
 
-    data = b"nstd checkpoint 3\n" + header + b"\n" + numbers
+    data = b"nstd checkpoint 4\n" + header + b"\n" + numbers
     return data + hashlib.sha256(data).digest()
 
 

@@ -39,7 +39,7 @@ class Descent:
     Attributes:
         evaluate: the evaluator.
         objective: of the evaluator.
-        signatures: of a canvas and of the weights, with open sizes; the first is its own, `fitted` takes all.
+        signatures: of a canvas, the weights and an image, with open sizes; the first is its own, `fitted` takes all.
         update_signature: of the arguments of `updated`, likewise.
     """
 
@@ -49,7 +49,7 @@ class Descent:
         self._optimizer = optimizer
         canvas = Canvas(IMAGE, IMAGE, _SCALAR, optimizer.signatures[0])
         weights = self.objective.signature.weights
-        self.signatures = [(canvas._replace(memory=memory), weights) for memory in optimizer.signatures]
+        self.signatures = [(canvas._replace(memory=memory), weights, IMAGE) for memory in optimizer.signatures]
         self.update_signature = canvas, _SCALAR, IMAGE, optimizer.grid_signature
         self._update = compiled(self.updated, self.update_signature)
         self._grid: tuple[tuple[int, int], Any] = (0, 0), None
@@ -68,6 +68,11 @@ class Descent:
         The steps begin short: those that led astray may have been the first.
         """
         return canvas._replace(image=canvas.best, memory=self._optimizer.start(canvas.best, iterations, _CAREFUL))
+
+    def renewed(self, canvas: Canvas) -> Canvas:
+        """Return a canvas that goes on with another loss, beside which those so far are of no meaning."""
+        memory = self._optimizer.renewed(canvas.memory, canvas.image)
+        return canvas._replace(least=tf.constant(float("inf")), memory=memory)
 
     def fitted(self, canvas: Canvas) -> Canvas:
         """Return a canvas that another descent has left, with as much memory as this one has."""

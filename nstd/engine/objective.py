@@ -1,6 +1,7 @@
 """What a picture is to become: the terms of the loss, what they aim at, and how they are weighed."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -10,16 +11,17 @@ from nstd.engine.compiled import compiled
 from nstd.engine.extractor import Extractor
 from nstd.engine.features import GUIDE, PIXELS, Features, Guides, layer_guides
 from nstd.engine.margin import guide_with_margin
+from nstd.engine.matcher import Matcher
 from nstd.engine.pixels import IMAGE, Picture, preprocess
 from nstd.engine.terms import terms_of
-from nstd.engine.terms.term import Role, Term
+from nstd.engine.terms.term import MatchedTerm, Role, Term
 from nstd.history import Losses
 from nstd.images.resize import size_of
 from nstd.transfer_settings import Pooling, TransferSettings
 
 Structure = tuple[tuple[Term, ...], Pooling]
 Styles = Mapping[str, Any]
-"""What each term has measured of a style image, or of several on average, by the term's name."""
+"""What each term has made of all style images, by the term's name."""
 
 
 class Aims(NamedTuple):
@@ -47,7 +49,8 @@ class Objective:
         terms: in the order of their losses.
         layers: names of all layers that are compared.
         model: the network as far as these.
-        style: maps an image `[1, H, W, 3]` and its guides to `Styles`.
+        views: how many quarter turns of a style image are measured.
+        matcher: makes of a level's aims those of a round; None where no term wants it.
         style_structure: what these depend on, besides the image, the guides and the extractor.
         signature: of `Aims`, with open sizes, so that one graph serves every picture.
     """
@@ -59,6 +62,7 @@ class Objective:
         self._style_terms = tuple(term for term in self.terms if term.role is not Role.CONTENT)
         self._style_model = extractor.cut(_layers(term.layers for term in self._style_terms), pooling)
         self.style_structure = self._style_terms, pooling
+        self.views = max(term.views for term in self._style_terms)
         guides = dict.fromkeys((PIXELS, *self.layers), GUIDE)
         channels = self.model.channels
         self.signature = Aims(
@@ -66,9 +70,14 @@ class Objective:
             {term.name: term.aim_spec(channels) for term in self.terms},
             {term.name: tf.TensorSpec([len(term.rows)]) for term in self.terms},
         )
-        self.style = compiled(self._style, [IMAGE, guides])
+        turned = tuple(term for term in self._style_terms if term.views > 1)
+        self._views = [
+            compiled(partial(self._seen, terms), [IMAGE, guides]) for terms in (self._style_terms, turned) if terms
+        ]
         self._photo = compiled(extractor.cut(_layers(term.photo_layers for term in self.terms), pooling), [IMAGE])
         self._whole_photo = compiled(self.model, [IMAGE])
+        matched = [term for term in self.terms if isinstance(term, MatchedTerm)]
+        self.matcher = Matcher(extractor, matched, pooling) if matched else None
 
     @staticmethod
     def structure(settings: TransferSettings) -> Structure:
@@ -79,14 +88,17 @@ class Objective:
         """Bring a guide of pixels, `[1, H, W, 1]`, to all layers that are compared."""
         return layer_guides(pixels, self.layers)
 
-    def mixed(self, styles: Sequence[Styles], shares: Sequence[float]) -> Styles:
-        """Average what was measured of several style images, with shares that sum to 1."""
+    def style(self, image: tf.Tensor, guides: Guides, view: int = 0) -> Styles:
+        """Measure a style image, turned by so many quarters."""
+        styles: Styles = self._views[min(view, 1)](image, guides)
+        return styles
 
-        def mean(*values: tf.Tensor) -> tf.Tensor:
-            return tf.add_n([value * share for value, share in zip(values, shares, strict=True)])
-
-        mixed: Styles = tf.nest.map_structure(mean, *styles)
-        return mixed
+    def mixed(self, styles: Sequence[Sequence[Styles]], shares: Sequence[float]) -> Styles:
+        """Mix what was measured of several style images in all `views`, with shares that sum to 1."""
+        return {
+            term.name: term.mixed([[view[term.name] for view in views[: term.views]] for views in styles], shares)
+            for term in self._style_terms
+        }
 
     def photo(self, image: tf.Tensor, guides: Guides, *, with_yardsticks: bool) -> Features:
         """Look at a photo `[1, H, W, 3]` of a level's size, at all layers only if there are to be `yardsticks`."""
@@ -94,7 +106,7 @@ class Objective:
         return Features(image, layers, guides)
 
     def aims(self, photo: Features, style: Styles) -> Mapping[str, Any]:
-        """Return what each term aims at."""
+        """Return what each term aims at on a level; the `matcher` has still to bring them to its round."""
         return {term.name: term.aim(photo, style.get(term.name, ())) for term in self.terms}
 
     def yardsticks(self, photo: Features, aims: Mapping[str, Any]) -> Mapping[str, tf.Tensor]:
@@ -111,8 +123,12 @@ class Objective:
             (preprocess(picture), self.guides(guide_with_margin(*size_of(picture), 0))) for picture in (photo, style)
         )
         seen = self.photo(image, guides, with_yardsticks=True)
-        terms = self.aims(seen, self.style(painting, style_guides))
-        return Aims(guides, terms, self.weights(settings, self.yardsticks(seen, terms)))
+        views = [self.style(painting, style_guides, view) for view in range(self.views)]
+        terms = self.aims(seen, self.mixed([views], [1.0]))
+        weights = self.weights(settings, self.yardsticks(seen, terms))
+        if self.matcher:
+            terms = self.matcher(image, guides, terms, (0, 0))
+        return Aims(guides, terms, weights)
 
     def lacks_content(self, settings: TransferSettings, yardsticks: Mapping[str, tf.Tensor]) -> bool:
         """Say whether a photo has next to nothing that the content terms of the settings compare."""
@@ -125,9 +141,9 @@ class Objective:
         names = [row for term in self.terms for row in term.rows]
         return Losses(step=step, total=total, terms=dict(zip(names, rows, strict=True)))
 
-    def _style(self, image: tf.Tensor, guides: Guides) -> Styles:
+    def _seen(self, terms: Sequence[Term], image: tf.Tensor, guides: Guides) -> Styles:
         features = Features(image, self._style_model(image), guides)
-        return {term.name: term.style(features) for term in self._style_terms}
+        return {term.name: term.style(features) for term in terms}
 
 
 def _layers(groups: Iterable[Sequence[str]]) -> tuple[str, ...]:

@@ -40,6 +40,9 @@ class Optimizer(Protocol):
             pace: of the first of them, where 1 is the usual; with less, each may be twice as fast as the one before.
         """
 
+    def renewed(self, memory: Any, image: tf.Tensor) -> Any:  # noqa: ANN401
+        """Return what is remembered of an image whose next gradient is that of another loss."""
+
     def fitted(self, memory: Any) -> Any:  # noqa: ANN401
         """Return what this optimiser keeps of what another of its kind remembers."""
 
@@ -105,6 +108,10 @@ class Lbfgs:
         """Return a memory of pairs that change nothing."""
         first_step = tf.constant(pace * self._FIRST_STEP)
         return LbfgsMemory(image, tf.zeros_like(image), first_step, (_no_pair(image),) * self._history)
+
+    def renewed(self, memory: LbfgsMemory, image: tf.Tensor) -> LbfgsMemory:
+        """Keep the pairs: the curvature is about the same. The next one has no step, and is passed over."""
+        return memory._replace(image=image, gradient=tf.zeros_like(image))
 
     def fitted(self, memory: LbfgsMemory) -> LbfgsMemory:
         """Keep the newest pairs, or add some that change nothing."""
@@ -190,6 +197,10 @@ class Adam:
         """Return a memory of nothing."""
         nothing = tf.zeros_like(image)
         return AdamMemory(nothing, nothing, tf.zeros([]), tf.constant(float(iterations)), tf.constant(float(pace)))
+
+    def renewed(self, memory: AdamMemory, image: tf.Tensor) -> AdamMemory:  # noqa: ARG002  as the protocol has it
+        """Keep all of it."""
+        return memory
 
     def fitted(self, memory: AdamMemory) -> AdamMemory:
         """Keep all of it."""

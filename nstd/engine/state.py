@@ -20,6 +20,7 @@ class Progress(Record):
     Attributes:
         levels: what happened on the finished ones.
         history: of the level after them; empty before its first step.
+        rounds: the steps at which the rounds of that level began.
         notes: what a person should know of the picture.
         restarted_at: the level, from 0, and its evaluations after which the optimiser was restarted, if it was.
         level_seconds: spent on that level; of no meaning before its first step.
@@ -29,6 +30,7 @@ class Progress(Record):
 
     levels: tuple[LevelLog, ...] = ()
     history: tuple[Losses, ...] = ()
+    rounds: tuple[Count, ...] = ()
     notes: tuple[str, ...] = ()
     restarted_at: tuple[Count, Count] | None = None
     level_seconds: Seconds = 0.0
@@ -51,11 +53,13 @@ class State(NamedTuple):
         progress: how far it is.
         canvas: of the level that is being painted or, before its first step, of the one before.
         weights: of the loss terms.
+        subject: `[1, H, W, 3]`, the image with which the round began; a single pixel where there are no rounds.
     """
 
     progress: Progress
     canvas: Canvas
     weights: Weights
+    subject: tf.Tensor
 
     def arrays(self) -> list[NDArray[np.float32]]:
         """Return all its numbers, in an order that `state_of` knows; on a CPU nothing is copied."""
@@ -77,8 +81,8 @@ def state_of(progress: Progress, arrays: Sequence[NDArray[np.float32]], descent:
     for signature in descent.signatures:
         specs = tf.nest.flatten(signature)
         if len(specs) == len(tensors) and all(map(tf.TensorSpec.is_compatible_with, specs, tensors)):
-            canvas, weights = tf.nest.pack_sequence_as(signature, tensors)
-            return State(progress, descent.fitted(canvas), weights)
+            canvas, weights, subject = tf.nest.pack_sequence_as(signature, tensors)
+            return State(progress, descent.fitted(canvas), weights, subject)
     expected = len(tf.nest.flatten(descent.signatures[0]))
     msg = f"its {len(tensors)} arrays are not the state of such a painting (expected {expected} of certain shapes)"
     raise CheckpointError(msg)

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from nstd.history import StopReason
@@ -30,6 +30,7 @@ class Stopping:
     def __init__(self, settings: TransferSettings, clock: Callable[[], float], earlier: float = 0) -> None:
         self._budget = settings.time_budget_seconds
         self._tolerance = settings.tolerance
+        self._window = min(WINDOW, settings.round_steps - 1) if settings.has_rounds else WINDOW
         self._clock = clock
         self._began = clock() - earlier
         self.begin()
@@ -39,25 +40,35 @@ class Stopping:
         """Share of the time budget that is over; 0 where there is none."""
         return (self._clock() - self._began) / self._budget if self._budget else 0.0
 
-    def begin(self, totals: Iterable[float] = (), restarted_after: int | None = None) -> None:
+    def begin(
+        self, totals: Iterable[float] = (), restarted_after: int | None = None, rounds: Collection[int] = ()
+    ) -> None:
         """Begin a level, or go on with one.
 
         Args:
             totals: losses that it has had.
             restarted_after: how many of them, fewer than all, if the optimiser was restarted.
+            rounds: after how many of them another round began.
         """
         self._evaluations = 0
-        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._recent: deque[float] = deque(maxlen=self._window)
         self._least_before = math.inf
         self._scale = 0.0
         for total in totals:
+            if self._evaluations in rounds:
+                self.begin_round()
             if self._evaluations == restarted_after:
                 self.begin_anew()
             self._take_in(total)
 
+    def begin_round(self) -> None:
+        """Go on with losses that do not compare with those so far."""
+        self._least_before = math.inf
+        self._recent.clear()
+
     def begin_anew(self) -> None:
         """Go on from the best picture: a fresh optimiser has its whole window to lower the least loss so far."""
-        self._least_before = min(self._least_before, *self._recent)
+        self._least_before = min([self._least_before, *self._recent])
         self._recent.clear()
 
     def reason(self, total: float, iterations: int, share: float) -> StopReason | None:
@@ -81,7 +92,7 @@ class Stopping:
         return not math.isfinite(total) or is_far
 
     def _take_in(self, total: float) -> None:
-        if len(self._recent) == WINDOW:
+        if len(self._recent) == self._window:
             self._least_before = min(self._least_before, self._recent[0])
         if self._evaluations < _FIRST:
             self._scale = max(self._scale, total)
@@ -89,6 +100,6 @@ class Stopping:
         self._evaluations += 1
 
     def _has_converged(self) -> bool:
-        """Say whether the last `WINDOW` losses lowered the least of those before by less than the tolerance."""
-        is_full = len(self._recent) == WINDOW and self._least_before < math.inf
+        """Say whether the last losses lowered the least of those before by less than the tolerance."""
+        is_full = len(self._recent) == self._window and self._least_before < math.inf
         return is_full and min(self._recent) >= (1 - self._tolerance) * self._least_before

@@ -13,8 +13,9 @@ from nstd.engine.objective import Objective, Styles
 from nstd.engine.pixels import Picture, preprocess
 from nstd.images.resize import MIN_SIDE_PX, resize_image, same_pixels_size, size_of
 
-_MOST_BYTES: Final = 64 * 2**20
-"""Gram matrices of the default layers take 2.4 MB: five styles for photos of three shapes, at two levels.
+_MOST_BYTES: Final = 256 * 2**20
+"""Gram matrices of the default layers take 2.4 MB: a hundred of them. With parts for nearest neighbours it is up to 70
+MB: one style for photos of one shape, at three levels.
 
 One that is not there costs a forward pass, at 512 px a third of a step.
 """
@@ -85,14 +86,19 @@ def measured_styles(
         cache: of what is known, for the objective's network in its precision.
     """
 
-    def measured(style: Style) -> Styles:
+    def view(picture: Picture, quarters: int) -> Styles:
+        turned = np.rot90(picture, quarters)
+        guides = objective.guides(guide_with_margin(*size_of(turned), margin))
+        return objective.style(preprocess(with_margin(turned, margin)), guides, quarters)
+
+    def measured(style: Style) -> list[Styles]:
         size = style.size_for(pixels)
 
-        def measure() -> Styles:
-            image = preprocess(with_margin(style.read(*size), margin))
-            return cast("Styles", objective.style(image, objective.guides(guide_with_margin(*size, margin))))
+        def measure() -> list[Styles]:
+            picture = style.read(*size)
+            return [view(picture, quarters) for quarters in range(objective.views)]
 
-        return cast("Styles", cache.get((style.identity, size, margin, objective.style_structure), measure))
+        return cast("list[Styles]", cache.get((style.identity, size, margin, objective.style_structure), measure))
 
     shares = np.array([style.share for style in styles])
     return objective.mixed([measured(style) for style in styles], shares / shares.sum())

@@ -9,6 +9,7 @@ from nstd.engine.descent import Canvas, Descent
 from nstd.engine.margin import guide_with_margin, margin_px, with_margin, without_margin
 from nstd.engine.objective import Aims
 from nstd.engine.pixels import Picture, deprocess, preprocess
+from nstd.engine.rounds import NO_IMAGE, Rounds
 from nstd.engine.state import Progress, State
 from nstd.engine.stopping import Stopping
 from nstd.engine.styles import StatisticsCache, Style, measured_styles
@@ -84,12 +85,13 @@ class Transfer:
         self._margin = margin_px(settings.padding)
         self._canvas: Canvas | None = None
         self._weights: Weights | None = None
-        progress = Progress()
+        progress, subject = Progress(), NO_IMAGE
         if start:
-            progress, self._canvas, self._weights = start
+            progress, self._canvas, self._weights, subject = start
         self.levels = list(progress.levels)
         self.notes = list(progress.notes)
         self._history = list(progress.history)
+        self._rounds = Rounds(self._objective.matcher, settings, progress.rounds, subject)
         self._restarted_at = progress.restarted_at
         self.style_seconds = progress.style_seconds
         self._began, self._level_began = clock() - progress.seconds, clock() - progress.level_seconds
@@ -109,7 +111,8 @@ class Transfer:
     @property
     def loss(self) -> LossSummary:
         """Summary of the last finished level."""
-        history = self.levels[-1].history
+        level = self.levels[-1]
+        history = level.history[level.rounds[-1] :]
         best = min(history, key=lambda losses: losses.total)
         return LossSummary(initial=history[0].total, best=best.total, final=history[-1].total, best_step=best.step)
 
@@ -124,13 +127,14 @@ class Transfer:
         progress = Progress(
             levels=tuple(self.levels),
             history=tuple(self._history),
+            rounds=tuple(self._rounds.starts),
             notes=tuple(self.notes),
             restarted_at=self._restarted_at,
             level_seconds=now - self._level_began,
             style_seconds=self.style_seconds,
             seconds=now - self._began,
         )
-        return State(progress, self._painted(), cast("Weights", self._weights))
+        return State(progress, self._painted(), cast("Weights", self._weights), self._rounds.subject)
 
     def steps(self) -> Iterator[Step]:
         """Paint; yield after every evaluation. After the last one of a level, `levels` has that level.
@@ -162,14 +166,19 @@ class Transfer:
             canvas = self._descent.start(preprocess(start), iterations)
         aims = self._aims(content)
         self._weights = aims.weights
+        level = len(self.levels)
         restarted_level, restarted_after = self._restarted_at or (None, None)
         self._stopping.begin(
             (losses.total for losses in self._history),
-            restarted_after if restarted_level == len(self.levels) else None,
+            restarted_after if restarted_level == level else None,
+            self._rounds.starts,
         )
-        reason = None
+        round_aims = reason = None
         while reason is None:
-            canvas, values = self._descent.step(canvas, aims)
+            if self._rounds.is_next_due(len(self._history), iterations):
+                canvas, round_aims = self._next_round(canvas), None
+            round_aims = round_aims or self._rounds.aims(level, aims)
+            canvas, values = self._descent.step(canvas, round_aims)
             losses = self._objective.losses(len(self._history), values)
             if self._stopping.has_diverged(losses.total):
                 canvas = self._restarted(canvas, losses, iterations)
@@ -196,6 +205,13 @@ class Transfer:
         self.notes.append(f"{what}; the painting went on from its best picture, with a fresh optimiser")
         return self._descent.restart(canvas, max(1, iterations - losses.step))
 
+    def _next_round(self, canvas: Canvas) -> Canvas:
+        if self._history:
+            canvas = self._descent.renewed(canvas)
+            self._stopping.begin_round()
+        self._rounds.begin(len(self._history), canvas.image)
+        return canvas
+
     def _conclude(self, content: Picture, reason: StopReason) -> None:
         width, height = size_of(content)
         self.levels.append(
@@ -203,11 +219,13 @@ class Transfer:
                 width_px=width,
                 height_px=height,
                 history=tuple(self._history),
+                rounds=tuple(self._rounds.starts),
                 stop_reason=reason,
                 seconds=self._clock() - self._level_began,
             )
         )
         self._canvas, self._history = self._descent.finish(self._painted()), []
+        self._rounds.end()
 
     def _painted(self) -> Canvas:
         if self._canvas is None:

@@ -22,7 +22,7 @@ from nstd.preset import Preset
 from nstd.record import Count, Record, Seconds
 from nstd.spool.durable import Data
 
-_TITLE: Final = b"nstd checkpoint 3\n"
+_TITLE: Final = b"nstd checkpoint 4\n"
 _DTYPE: Final = np.dtype("<f4")
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 

@@ -44,6 +44,11 @@ class Term(ABC):
         return ()
 
     @property
+    def views(self) -> int:
+        """How many quarter turns of a style image it measures."""
+        return 1
+
+    @property
     def rows(self) -> tuple[str, ...]:
         """Names of its losses, for the log: one a layer, or its own."""
         return tuple(f"{self.name}.{layer}" for layer in self.layers) or (self.name,)
@@ -62,15 +67,28 @@ class Term(ABC):
         return [1.0] * len(self.rows)
 
     def style(self, features: Features) -> Any:  # noqa: ANN401, ARG002  each term measures what it needs
-        """Measure a style image; the tensors are averaged over several."""
+        """Measure a style image in one of its views."""
         return ()
+
+    def mixed(self, styles: Sequence[Sequence[Any]], shares: Sequence[float]) -> Any:  # noqa: ANN401
+        """Mix what `style` has measured.
+
+        Args:
+            styles: of each style image, its views in their order.
+            shares: of each, which sum to 1.
+        """
+
+        def mean(*values: tf.Tensor) -> tf.Tensor:
+            return tf.add_n([value * share for value, share in zip(values, shares, strict=True)])
+
+        return tf.nest.map_structure(mean, *(views[0] for views in styles))
 
     def aim(self, photo: Features, style: Any) -> Any:  # noqa: ANN401, ARG002
         """Make what a level aims at.
 
         Args:
             photo: with `photo_layers`.
-            style: the average of what `style` has measured.
+            style: what `mixed` has made of all style images.
         """
         return ()
 
@@ -94,3 +112,25 @@ class Term(ABC):
             aim: as `aim` has made it.
         """
         return self.losses(self.sums(photo, aim), aim)
+
+
+class MatchedTerm(Term):
+    """A term whose aim depends on the picture, and is made anew every round.
+
+    What `aim` makes once a level are only its keys, and so is what `yardstick` is given. A round's losses compare with
+    each other, and not with those of another.
+    """
+
+    @abstractmethod
+    def keys_spec(self, channels: Mapping[str, int]) -> Any:  # noqa: ANN401
+        """Return the specs of what `aim` makes; `aim_spec` are those of what `match` makes."""
+
+    @abstractmethod
+    def match(self, picture: Features, keys: Any, seed: tf.Tensor) -> Any:  # noqa: ANN401
+        """Make what a round aims at, by the picture with which it begins.
+
+        Args:
+            picture: with `layers`.
+            keys: as `aim` has made them.
+            seed: `[2]` int32, of all that is drawn at random.
+        """

@@ -1,0 +1,68 @@
+"""Rounds of a level: before each it is found anew what parts of the picture and the styles belong together."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+import tensorflow as tf
+
+from nstd.engine.matcher import Matcher
+from nstd.engine.objective import Aims
+from nstd.transfer_settings import TransferSettings
+
+NO_IMAGE: Final = np.zeros([1, 1, 1, 3], np.float32)
+
+_LEVELS_APART: Final = 1 << 16
+"""In seeds: more than a level has rounds."""
+
+
+class Rounds:
+    """Tell when a round is over, and what the next one aims at; where nothing is matched, a level is one round.
+
+    Args:
+        matcher: None where nothing is matched.
+        settings: with the seed, and with how long a round is.
+        starts: of the rounds of the level that is being painted.
+        subject: of the last of them.
+
+    Attributes:
+        starts: the steps at which the level's rounds began.
+        subject: `[1, H, W, 3]`, the image with which the last one began; a single pixel if nothing is matched.
+    """
+
+    def __init__(
+        self,
+        matcher: Matcher | None,
+        settings: TransferSettings,
+        starts: Iterable[int] = (),
+        subject: tf.Tensor = NO_IMAGE,
+    ) -> None:
+        self._matcher = matcher
+        self._seed = settings.seed
+        self._length = settings.round_steps
+        self.starts = list(starts)
+        self.subject = subject
+
+    def is_next_due(self, step: int, iterations: int) -> bool:
+        """Say whether a round begins with a step; the level's last one takes in what would be less than half of one."""
+        if not self.starts:
+            return True
+        is_over = step - self.starts[-1] >= self._length and iterations - step >= self._length / 2
+        return self._matcher is not None and is_over
+
+    def begin(self, step: int, image: tf.Tensor) -> None:
+        """Begin a round with a step, and with the image that it evaluates."""
+        self.starts.append(step)
+        if self._matcher:
+            self.subject = image
+
+    def aims(self, level: int, aims: Aims) -> Aims:
+        """Bring what a level aims at to its last round; the same, whenever it is asked."""
+        if self._matcher is None:
+            return aims
+        seed = self._seed, level * _LEVELS_APART + len(self.starts)
+        return aims._replace(terms=self._matcher(self.subject, aims.guides, aims.terms, seed))
+
+    def end(self) -> None:
+        """End the level."""
+        self.starts, self.subject = [], NO_IMAGE

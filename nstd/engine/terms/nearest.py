@@ -1,0 +1,223 @@
+"""Nearest neighbours: each part of the picture like some part of the style, and each part of the style in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, NamedTuple
+
+import tensorflow as tf
+
+from nstd.engine.features import Features
+from nstd.engine.terms.sums import Sums, first_moment, mean_of
+from nstd.engine.terms.term import MatchedTerm, Role
+from nstd.transfer_settings import TransferSettings
+
+SCALE: Final = 1600.0
+"""At first some tenth of the Gram matrices' loss, of which little is left later."""
+
+_YARDSTICK: Final = 1e4
+"""Cosines are of the same order for every pair, so that they need no measure."""
+
+_KEYS: Final = 8192
+"""Parts of the style that are offered, of all its views together."""
+
+_QUERIES: Final = 4096
+"""Parts of the picture that are each to be like one of them."""
+
+_BACK_SHARE: Final = 0.5
+"""What the upright style's parts count beside the picture's; each of them is to be found there."""
+
+_COUNTS: Final = 0.5
+_LEAST: Final = 1e-8
+
+
+class Parts(NamedTuple):
+    """What was seen of one layer in one view of a style image: the mean `[C]`, and some positions, `[N, C]`."""
+
+    mean: tf.Tensor
+    parts: tf.Tensor
+
+
+class Keys(NamedTuple):
+    """What a layer's features are matched with: directions from the style's mean.
+
+    Attributes:
+        mean: `[C]`.
+        all: `[N, C]`, of length 1, from all views.
+        upright: `[M, C]`, of length 1, from the image as it is.
+    """
+
+    mean: tf.Tensor
+    all: tf.Tensor
+    upright: tf.Tensor
+
+
+class Match(NamedTuple):
+    """What some positions of a layer are to be like.
+
+    Attributes:
+        mean: `[C]`, of the style.
+        positions: `[N]` int64, row by row.
+        goals: `[N, C]`, of length 1.
+        weights: `[N]`.
+    """
+
+    mean: tf.Tensor
+    positions: tf.Tensor
+    goals: tf.Tensor
+    weights: tf.Tensor
+
+
+@dataclass(frozen=True)
+class Nearest(MatchedTerm):
+    """Compare features with those of the style that they are most like, and those of the style with the picture's.
+
+    What counts is in which direction a feature lies from the style's mean, so that the style's palette is the origin.
+
+    Args:
+        layers: names of the layers.
+        views: how many quarter turns of the style are offered.
+
+    Reference:
+        Kolkin et al. 2022, "Neural Neighbor Style Transfer", eq. 1, for the first direction; Kolkin et al. 2019,
+        "STROTSS", eq. 3 to 6, for both. Differs: layer by layer, at sampled positions; both directions are added up.
+    """
+
+    layers: tuple[str, ...]
+    views: int = 4
+
+    name: ClassVar[str] = "nearest"
+    role: ClassVar[Role] = Role.STYLE
+    photo_share: ClassVar[float] = 0.02
+
+    def weight(self, settings: TransferSettings) -> float:
+        """Return the weight of nearest neighbours."""
+        return settings.nearest_weight
+
+    def row_weights(self, settings: TransferSettings) -> Sequence[float]:
+        """Return the weights of the layers, which sum to 1."""
+        weights = [settings.nearest_layers[layer] for layer in self.layers]
+        return [weight / sum(weights) for weight in weights]
+
+    def style(self, features: Features) -> list[Parts]:
+        """Return what is seen of each layer in a view."""
+        return [_parts(features.layers[layer], features.guides[layer], _KEYS // self.views) for layer in self.layers]
+
+    def mixed(self, styles: Sequence[Sequence[list[Parts]]], shares: Sequence[float]) -> list[Keys]:
+        """Offer parts of every style image, as many as its share."""
+        return [_keys([[view[row] for view in views] for views in styles], shares) for row in range(len(self.layers))]
+
+    def aim(self, photo: Features, style: list[Keys]) -> list[Keys]:  # noqa: ARG002  it is the style's alone
+        """Return the keys."""
+        return style
+
+    def keys_spec(self, channels: Mapping[str, int]) -> list[Keys]:
+        """Return the specs of any number of keys."""
+        return [
+            Keys(tf.TensorSpec([depth]), tf.TensorSpec([None, depth]), tf.TensorSpec([None, depth]))
+            for depth in (channels[layer] for layer in self.layers)
+        ]
+
+    def match(self, picture: Features, keys: list[Keys], seed: tf.Tensor) -> list[Match]:
+        """Find out what is nearest to what, at positions that are drawn by the seed."""
+        return [
+            _match(picture.layers[layer], picture.guides[layer], offered, seed)
+            for layer, offered in zip(self.layers, keys, strict=True)
+        ]
+
+    def aim_spec(self, channels: Mapping[str, int]) -> list[Match]:
+        """Return the specs of any number of matches."""
+        return [
+            Match(
+                tf.TensorSpec([depth]),
+                tf.TensorSpec([None], tf.int64),
+                tf.TensorSpec([None, depth]),
+                tf.TensorSpec([None]),
+            )
+            for depth in (channels[layer] for layer in self.layers)
+        ]
+
+    def sums(self, features: Features, aim: list[Match]) -> list[Sums]:
+        """Add up one minus the cosines."""
+        return [_distances(features.layers[layer], match) for layer, match in zip(self.layers, aim, strict=True)]
+
+    def losses(self, sums: list[Sums], aim: list[Match]) -> tf.Tensor:  # noqa: ARG002  the sums hold all
+        """Return each layer's mean distance."""
+        return SCALE * tf.stack([mean_of(one) for one in sums])
+
+    def yardstick(self, photo: Features, aim: Any) -> tf.Tensor:  # noqa: ANN401, ARG002
+        """Return what is the same for every pair."""
+        return tf.fill([len(self.layers)], _YARDSTICK)
+
+
+def term(settings: TransferSettings) -> Nearest:
+    """Make the term for the layers of the settings."""
+    return Nearest(tuple(sorted(settings.nearest_layers)), max(1, settings.style_turns))
+
+
+def _parts(features: tf.Tensor, guide: tf.Tensor, count: int) -> Parts:
+    mean = mean_of(Sums(tf.reduce_sum(guide), first_moment(features, guide)))
+    return Parts(mean, _at(features, _drawn(guide, count, tf.zeros([2], tf.int32))))
+
+
+def _keys(styles: Sequence[Sequence[Parts]], shares: Sequence[float]) -> Keys:
+    """Mix what was seen of one layer, in all views of several styles."""
+    mean = tf.add_n([views[0].mean * share for views, share in zip(styles, shares, strict=True)])
+
+    def directions(number: int) -> tf.Tensor:
+        thinned = [_thinned(views[number].parts, share) for views, share in zip(styles, shares, strict=True)]
+        return _directions(tf.concat(thinned, 0), mean)
+
+    views = [directions(number) for number in range(len(styles[0]))]
+    return Keys(mean, tf.concat(views, 0), views[0])
+
+
+def _match(features: tf.Tensor, guide: tf.Tensor, keys: Keys, seed: tf.Tensor) -> Match:
+    positions = _drawn(guide, _QUERIES, seed)
+    queries = _directions(_at(features, positions), keys.mean)
+    nearest = tf.argmax(tf.matmul(queries, keys.all, transpose_b=True), axis=1)
+    found = tf.argmax(tf.matmul(keys.upright, queries, transpose_b=True), axis=1)
+    weights = [
+        tf.fill([tf.size(indices)], share / tf.cast(tf.size(indices), tf.float32))
+        for indices, share in ((nearest, 1.0), (found, _BACK_SHARE))
+    ]
+    return Match(
+        keys.mean,
+        tf.concat([positions, tf.gather(positions, found)], 0),
+        tf.concat([tf.gather(keys.all, nearest), keys.upright], 0),
+        tf.concat(weights, 0),
+    )
+
+
+def _distances(features: tf.Tensor, match: Match) -> Sums:
+    cosines = tf.reduce_sum(_directions(_at(features, match.positions), match.mean) * match.goals, axis=1)
+    return Sums(tf.reduce_sum(match.weights), tf.reduce_sum(match.weights * (1 - cosines)))
+
+
+def _drawn(guide: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
+    """Draw positions of those that count, `[N]` int64: one of each of `count` stretches of equal length, row by row."""
+    inside = tf.where(tf.reshape(guide, [-1]) > _COUNTS)[:, 0]
+    there = tf.size(inside)
+    drawn = tf.minimum(count, there)
+    # Counted in floats, as GPUs have no use for integers of 32 bits.
+    before = tf.cumsum(tf.ones([drawn]), exclusive=True)
+    offsets = tf.random.stateless_uniform([drawn], seed, alg="philox")
+    chosen = tf.cast((before + offsets) * tf.cast(there / drawn, tf.float32), tf.int64)
+    return tf.gather(inside, tf.minimum(chosen, tf.cast(there - 1, tf.int64)))
+
+
+def _at(features: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Return features `[1, h, w, C]` at positions, `[N, C]` float32."""
+    return tf.cast(tf.gather(tf.reshape(features, [-1, features.shape[-1]]), positions), tf.float32)
+
+
+def _directions(features: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
+    """Return in which direction features `[N, C]` lie from the mean; nowhere for one that is there."""
+    apart = features - mean
+    return apart * tf.math.rsqrt(tf.maximum(tf.reduce_sum(apart**2, axis=1, keepdims=True), _LEAST))
+
+
+def _thinned(parts: tf.Tensor, share: float) -> tf.Tensor:
+    """Keep a share of the parts, evenly; at least one."""
+    there = parts.shape[0]
+    kept = max(1, round(there * share))
+    return tf.gather(parts, [(2 * number + 1) * there // (2 * kept) for number in range(kept)])
