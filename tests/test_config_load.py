@@ -132,6 +132,9 @@ def test_enums_and_lists_arrive_as_types_of_the_records():
         ("seed: true", "3:11: presets.p.seed: must be a whole number (got true)"),
         ("tv_weight: 2026-11-23", "3:16: presets.p.tv_weight: must be a number (got '2026-11-23')"),
         # Choices.
+        ("style_turns: 2", "3:18: presets.p.style_turns: must be 0 or 4 (got 2)"),
+        ("style_turns: true", "3:18: presets.p.style_turns: must be 0 or 4 (got true)"),
+        ("round_steps: 1", "3:18: presets.p.round_steps: must be >= 2 (got 1)"),
         (
             "init: contents",
             "3:11: presets.p.init: must be one of: content, style, noise (got 'contents'); did you mean 'content'?",

@@ -33,6 +33,7 @@ _WORDS: Final = {
     "model_type": "must be a mapping of settings",
     "tuple_type": "must be a list",
     "dict_type": "must be a mapping",
+    "literal_error": "must be {expected}",
     "too_short": "must not be empty",
     "too_long": "must have at most {max_length} entries",
     "value_error": "{error}",
