@@ -16,6 +16,7 @@ YARDSTICKS = {
     "wasserstein": [2, 200, 1000],
     "variation": [400],
     "chroma": [1],
+    "nearest": [1e4] * 7,
 }
 
 
@@ -84,3 +85,11 @@ def test_photo_without_features_has_finite_weights(kind):
     nothing = {name: np.zeros_like(values) for name, values in YARDSTICKS.items()}
     found = weights(nothing, style_statistics=kind)
     assert all(np.isfinite(factor).all() for factor in found.values())
+
+
+@pytest.mark.parametrize("statistics", StyleStatistics)
+def test_nearest_neighbours_come_beside_what_is_there(statistics):
+    without = terms_of_the_photo(style_statistics=statistics)
+    found = terms_of_the_photo(style_statistics=statistics, nearest_weight=1)
+    assert found.pop("nearest") == pytest.approx(2500)
+    assert found == pytest.approx(without)
