@@ -1,7 +1,9 @@
 """What many tests share: the real network and real photos in small."""
 
+import gc
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from nstd.memory import GIB, resident_bytes
 from nstd.network import Network, Precision
 from nstd.weights.pull import pull_weights
 from nstd.weights.store import Weights, cache_folder
@@ -21,6 +24,16 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parent.parent / "nstd" / "assets"
 Picture = NDArray[np.float32]
+ENOUGH_BYTES = 3 * GIB
+
+
+@pytest.fixture(autouse=True)
+def _graphs_go_with_their_test() -> Iterator[None]:
+    """TensorFlow keeps what it has made of every graph until it is told not to: four processes would fill 24 GiB."""
+    yield
+    if "keras" in sys.modules and resident_bytes() > ENOUGH_BYTES:
+        gc.collect()
+        sys.modules["keras"].utils.clear_session()
 
 
 @pytest.fixture(scope="session")
