@@ -1,12 +1,12 @@
 """Whether a painting whose worker is killed over and over becomes, to the last byte, the one that was left in peace.
 
-    python benchmarks/kills.py [--kills 5] [--size 96] [--iterations 40] [--seed 1] [--json]
+    python benchmarks/kills.py [--kills 5] [--size 96] [--iterations 40] [--seed 1] [--manner paint] [--json]
 
-For L-BFGS and Adam, Gram matrices and Wasserstein distances, bfloat16 and float32: nstd's real worker process paints a
-photo on two levels. Then it does so again, with a checkpoint after nearly every step, and SIGKILL comes after a random
-number of steps, by turns a random part of a step later and as soon as a checkpoint is being written; the next worker
-process goes on, and so forth. `cut off` counts the kills that left a half-written file beside the last whole one. Exit
-status 1 if any picture's file differs.
+For L-BFGS and Adam, Gram matrices and Wasserstein distances, bfloat16 and float32, in one manner: nstd's real worker
+process paints a photo on two levels. Then it does so again, with a checkpoint after nearly every step, and SIGKILL
+comes after a random number of steps, by turns a random part of a step later and as soon as a checkpoint is being
+written; the next worker process goes on, and so forth. `cut off` counts the kills that left a half-written file beside
+the last whole one. Exit status 1 if any picture's file differs.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from typing import NamedTuple
 from growing.pictures import ASSETS
 
 from nstd.config.settings import EngineSettings, Limits
+from nstd.manner import Manner
 from nstd.network import Precision
 from nstd.preset import Preset
 from nstd.spool.durable import measure, remove_remains
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96, help="long side of the pictures in pixels")
     parser.add_argument("--iterations", type=int, default=40, help="steps at each of two levels")
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
+    parser.add_argument("--manner", type=Manner, default=Manner.PAINT, help="paint or texture")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     dice = random.Random(arguments.seed)
@@ -183,6 +185,7 @@ def main() -> None:
                 "levels": (0.5, 1),
                 "iterations": (arguments.iterations,),
                 "tolerance": 0,
+                "manner": arguments.manner,
                 "optimizer": optimizer,
                 "style_statistics": statistics,
             }

@@ -30,6 +30,10 @@ EFFORTS: Final = {Quality.DRAFT: Effort(60, 20), Quality.STANDARD: Effort(120, 7
 """A draft takes a third of the time of a standard painting, and a high one takes three times as long."""
 
 
+_WITH_ROUNDS: Final = 0.92
+"""Of as many steps, where a loss with rounds takes some of the time."""
+
+
 def levels_for(long_side_px: int) -> tuple[float, ...]:
     """Halve a size for as long as its long side stays 160 px; return the fractions, ascending, the last is 1."""
     levels = [1.0]
@@ -38,7 +42,8 @@ def levels_for(long_side_px: int) -> tuple[float, ...]:
     return tuple(levels)
 
 
-def steps_for(quality: Quality, levels: int) -> tuple[int, ...]:
+def steps_for(quality: Quality, levels: int, *, with_rounds: bool) -> tuple[int, ...]:
     """Return the number of optimiser steps on each of so many levels."""
-    effort = EFFORTS[quality]
-    return effort.coarsest, *[effort.finer] * (levels - 1)
+    share = _WITH_ROUNDS if with_rounds else 1
+    coarsest, finer = (round(share * steps) for steps in EFFORTS[quality])
+    return coarsest, *[finer] * (levels - 1)

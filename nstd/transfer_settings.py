@@ -2,10 +2,19 @@
 
 import itertools
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from nstd.manner import RECIPES, Manner
 from nstd.network import Network, layer_names
 from nstd.pyramid import Quality, levels_for, steps_for
 from nstd.record import Auto, NonNegativeFloat, PositiveFloat, Record, auto_for_none, none_for
@@ -24,6 +33,13 @@ class Optimizer(StrEnum):
 
     LBFGS = "lbfgs"
     ADAM = "adam"
+
+
+class ContentStatistics(StrEnum):
+    """What is compared of the photo's features."""
+
+    FEATURES = "features"
+    SELF_SIMILARITY = "self_similarity"
 
 
 class StyleStatistics(StrEnum):
@@ -94,6 +110,8 @@ class TransferSettings(Record):
     """How a generated image is computed from content and style, whatever their files are.
 
     Attributes:
+        manner: the recipe, by which other settings have their defaults. Paint: parts of the picture are like parts of
+            the style. Texture: the style's textures are laid over the photo.
         strength: how much style, 0 to 1, measured by the photo's own losses. None: the terms' weights count as such.
         quality: how much work goes into it; decides what is left to it by `levels` and `iterations`.
         levels: sizes of the coarse-to-fine pyramid, as fractions of the result's size; ascending, last is 1. None: by
@@ -102,6 +120,7 @@ class TransferSettings(Record):
         time_budget_seconds: time for the optimisation, at most; 0 for any.
         tolerance: a level ends when its last 20 steps have lowered the loss by less than this share.
         style_scale: size of the style images, relative to the generated image's.
+        palette: how far the photo's colours are carried to those of the styles before it is painted, 0 to 1.
         content_weight: factor of the content loss.
         style_weight: factor of the style loss.
         tv_weight: factor of the total variation loss; smooths.
@@ -113,6 +132,7 @@ class TransferSettings(Record):
         round_steps: optimiser steps until nearest neighbours are looked for anew.
         style_statistics: what is compared of the features of the style layers.
         style_layers: weight of each layer in the style loss.
+        content_statistics: what is compared of the features of the content layers.
         content_layers: weight of each layer in the content loss.
         pooling: what halves the features between the network's blocks.
         padding: what the network sees beyond the picture's border.
@@ -121,6 +141,7 @@ class TransferSettings(Record):
         optimizer: how the gradient moves the pixels.
     """
 
+    manner: Manner = Manner.TEXTURE
     strength: Annotated[
         Share | None,
         BeforeValidator(none_for("raw", "a number from 0 to 1"), json_schema_input_type=Raw | Share),
@@ -140,6 +161,7 @@ class TransferSettings(Record):
     time_budget_seconds: NonNegativeFloat = 0
     tolerance: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.001
     style_scale: Annotated[float, Field(ge=0.1, le=4, strict=True)] = 1
+    palette: Share = 0
     content_weight: NonNegativeFloat = 1
     style_weight: PositiveFloat = 1
     tv_weight: NonNegativeFloat = 0
@@ -150,6 +172,7 @@ class TransferSettings(Record):
     nearest_layers: LayerWeights = Field(dict.fromkeys(_NEAREST_LAYERS, 1))
     style_turns: Literal[0, 4] = 4
     round_steps: Annotated[int, Field(ge=2, le=100_000, strict=True)] = 20
+    content_statistics: ContentStatistics = ContentStatistics.FEATURES
     content_layers: LayerWeights = Field({"block4_conv2": 1})
     pooling: Pooling = Pooling.MAX
     padding: Padding = Padding.MIRROR
@@ -161,12 +184,19 @@ class TransferSettings(Record):
     def terms(self) -> tuple[str, ...]:
         """Names of the terms of the loss that are asked for; each is a module of `nstd.engine.terms`."""
         optional = {"nearest": self.nearest_weight, "variation": self.tv_weight, "chroma": self.chroma_weight}
-        return "content", self.style_statistics.value, *(name for name, weight in optional.items() if weight)
+        content = "content" if self.content_statistics is ContentStatistics.FEATURES else "self_similarity"
+        return content, self.style_statistics.value, *(name for name, weight in optional.items() if weight)
 
     @property
     def has_rounds(self) -> bool:
         """Whether the loss depends on a match, which is made anew every round."""
         return self.nearest_weight > 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_manner(cls, given: Any) -> Any:  # noqa: ANN401  whatever it is, pydantic says what is wrong with it
+        manner = given.get("manner") if isinstance(given, dict) else None
+        return {**RECIPES[manner], **given} if isinstance(manner, str) and manner in RECIPES else given
 
     @field_validator("iterations")
     @classmethod
@@ -184,5 +214,5 @@ class TransferSettings(Record):
     def schedule(self, long_side_px: int) -> tuple[tuple[float, int], ...]:
         """Return each level's fraction of the result's size, with its number of optimiser steps at most."""
         levels = self.levels or levels_for(long_side_px)
-        steps = self.iterations or steps_for(self.quality, len(levels))
+        steps = self.iterations or steps_for(self.quality, len(levels), with_rounds=self.has_rounds)
         return tuple(zip(levels, steps * len(levels) if len(steps) == 1 else steps, strict=True))

@@ -143,13 +143,13 @@ def test_retry_of_an_unknown_job(nstd):
 
 
 def test_stylize_writes_a_picture_and_its_log(nstd, tmp_path):
-    quick = ("--size", "64", "--iterations", "2", "--strength", "0.7", "--quality", "draft")
+    quick = ("--size", "64", "--iterations", "2", "--strength", "0.7", "--manner", "paint", "--quality", "draft")
     pair = (ASSETS / "photos/chelsea.jpg", ASSETS / "styles/dots.jpg")
     first = nstd("stylize", *pair, *quick)
     assert (first.returncode, first.stdout, first.stderr) == (0, "chelsea_dots.png\n", "")
     log = Painting.model_validate_json((tmp_path / "chelsea_dots.json").read_text())
     assert log.output.name == "chelsea_dots.png"
-    assert (log.preset.strength, log.preset.quality) == (0.7, "draft")
+    assert (log.preset.strength, log.preset.manner, log.preset.quality) == (0.7, "paint", "draft")
     with Image.open(tmp_path / "chelsea_dots.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (64, 43))
     assert nstd("stylize", *pair, *quick).stdout == "chelsea_dots_2.png\n"

@@ -17,10 +17,10 @@ from nstd.preset import Preset, StyleImage
 from nstd.transfer_settings import Init
 
 KNOWN_OF_A_PRESET = (
-    "known are: strength, quality, levels, iterations, time_budget_seconds, tolerance, style_scale, content_weight, "
-    "style_weight, tv_weight, chroma_weight, nearest_weight, style_statistics, style_layers, nearest_layers, "
-    "style_turns, round_steps, content_layers, pooling, padding, init, seed, optimizer, styles, size_px, format, "
-    "jpeg_quality"
+    "known are: manner, strength, quality, levels, iterations, time_budget_seconds, tolerance, style_scale, palette, "
+    "content_weight, style_weight, tv_weight, chroma_weight, nearest_weight, style_statistics, style_layers, "
+    "nearest_layers, style_turns, round_steps, content_statistics, content_layers, pooling, padding, init, seed, "
+    "optimizer, styles, size_px, format, jpeg_quality"
 )
 
 PYDANTICS_WORDS = re.compile("Input should|is not valid|valid (dictionary|tuple|string|integer)")

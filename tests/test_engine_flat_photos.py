@@ -4,7 +4,8 @@ from engine_samples import guides_of, mixed
 from flat_photos import FLAT, flat_photo
 
 from nstd.engine.pixels import preprocess
-from nstd.transfer_settings import Pooling, StyleStatistics, TransferSettings
+from nstd.manner import Manner
+from nstd.transfer_settings import ContentStatistics, Pooling, StyleStatistics, TransferSettings
 
 ORDINARY = ("astronaut", "chelsea", "coffee", "rocket")
 NOTE = "the photo has next to no content: what is painted is mostly the style's"
@@ -18,12 +19,15 @@ def paint(engine, photo, style, **settings):
 
 
 @pytest.mark.parametrize(
-    ("name", "statistics"),
-    [*((name, StyleStatistics.GRAM) for name in FLAT), ("grey_card", StyleStatistics.WASSERSTEIN)],
+    ("name", "settings"),
+    [
+        *((name, {"manner": manner}) for name in FLAT for manner in Manner),
+        ("grey_card", {"style_statistics": StyleStatistics.WASSERSTEIN}),
+    ],
 )
-def test_flat_photos_are_painted_and_not_given_back(engine, style, picture, name, statistics):
+def test_flat_photos_are_painted_and_not_given_back(engine, style, picture, name, settings):
     photo, painting = flat_photo(name, 80), picture("styles/swirls.jpg", 96)
-    transfer = paint(engine, photo, style("swirls", 96), style_statistics=statistics)
+    transfer = paint(engine, photo, style("swirls", 96), **settings)
     contrast = transfer.best.std(axis=(0, 1)).mean() / painting.std(axis=(0, 1)).mean()
     assert 0.5 < contrast < 1.3
     assert np.abs(transfer.best - photo).mean() > 20
@@ -54,6 +58,18 @@ def test_ordinary_photos_have_content_enough_and_fog_has_not(engine, style, pict
     foggy = engine.transfer(flat_photo("fog", 96), [style("swirls", 96)], settings)
     next(foggy.steps())
     assert foggy.notes == [NOTE]
+
+
+@pytest.mark.parametrize("layer", ["block3_conv3", "block4_conv2"])
+def test_ordinary_photos_have_self_similarity_enough_and_flat_ones_have_not(engine, style, picture, layer):
+    settings = TransferSettings(
+        content_statistics=ContentStatistics.SELF_SIMILARITY, content_layers={layer: 1}, levels=(1,), iterations=(1,)
+    )
+    for name in (*ORDINARY, *FLAT):
+        photo = flat_photo(name, 160) if name in FLAT else picture(f"photos/{name}.jpg", 160)
+        transfer = engine.transfer(photo, [style("swirls", 160)], settings)
+        next(transfer.steps())
+        assert transfer.notes == ([NOTE] if name in FLAT else []), name
 
 
 def test_a_photo_of_fine_texture_alone_is_painted(engine, style):

@@ -18,7 +18,7 @@ from nstd.engine.extractor import Extractor
 from nstd.engine.objective import Objective
 from nstd.engine.optimizers import make_optimizer
 from nstd.network import Network, Precision
-from nstd.transfer_settings import Optimizer, Pooling, StyleStatistics, TransferSettings
+from nstd.transfer_settings import ContentStatistics, Optimizer, Pooling, StyleStatistics, TransferSettings
 
 PRECISIONS = [Precision.FLOAT32, Precision.BFLOAT16, Precision.FLOAT16]
 FEW = 16
@@ -106,6 +106,13 @@ def test_an_evaluation_stays_on_the_gpu(extractors, monkeypatch, precision, stat
     settings = TransferSettings(style_statistics=statistics, pooling=pooling, tv_weight=1, nearest_weight=1)
     objective = Objective(extractors[precision], settings)
     evaluator = WholeEvaluator(objective)
+    assert on_the_host(traced(evaluator.evaluate, evaluator.signature)) == {}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_self_similarity_stays_on_the_gpu(extractors, precision):
+    settings = TransferSettings(content_statistics=ContentStatistics.SELF_SIMILARITY)
+    evaluator = WholeEvaluator(Objective(extractors[precision], settings))
     assert on_the_host(traced(evaluator.evaluate, evaluator.signature)) == {}
 
 

@@ -33,10 +33,28 @@ def test_a_round_begins_after_so_many_steps_unless_few_are_left(engine, pair, it
     assert len(transfer.levels[1].history) == iterations + 1
 
 
+def test_at_first_nothing_is_matched(engine, pair):
+    [level] = paint(engine, pair, iterations=(21,), round_steps=4, levels=(1,)).levels
+    assert level.rounds == (0, 9, 13, 17), "0.4 of 21 steps"
+    losses = [losses.terms["nearest.block2_conv1"] for losses in level.history]
+    assert losses[:9] == [0] * 9
+    assert min(losses[9:]) > 0
+
+
 def test_without_nearest_neighbours_a_level_is_one_round(engine, pair):
     assert [level.rounds for level in paint(engine, pair, nearest_weight=0, iterations=(4,), round_steps=2).levels] == [
         (0,), (0,),
     ]  # fmt: skip
+
+
+def test_a_manner_of_paint_has_rounds_of_its_own_accord(engine, pair):
+    transfer = engine.transfer(*pair, TransferSettings(manner="paint", levels=(1,), iterations=(30,)))
+    assert len(list(transfer.steps())) == 31
+    [level] = transfer.levels
+    assert level.rounds == (0, 12)
+    assert {name.partition(".")[0] for name in level.history[0].terms} == {
+        "self_similarity", "gram", "nearest", "chroma",
+    }  # fmt: skip
 
 
 def test_every_layer_has_its_loss_in_the_log(engine, pair):
@@ -49,13 +67,13 @@ def test_every_layer_has_its_loss_in_the_log(engine, pair):
 
 
 def test_a_picture_comes_nearer_to_the_style_than_without(engine, pair):
-    """The first loss of a round is of a new match, for whatever picture."""
+    """The first loss of a round is of a new match, for whatever picture; the judge's second step begins one."""
 
     def distance(**settings):
         last = paint(engine, pair, iterations=(30,), round_steps=10, **settings)
         judging = TransferSettings(**NEAREST | {"levels": (1,), "iterations": (1,)})
         judge = engine.transfer(last.best, pair[1], judging)
-        losses = next(judge.steps()).losses.terms
+        losses = list(judge.steps())[1].losses.terms
         return sum(loss for name, loss in losses.items() if name.startswith("nearest"))
 
     assert distance() < 0.9 * distance(nearest_weight=0)
@@ -88,6 +106,7 @@ def test_a_level_ends_with_a_round_that_gained_next_to_nothing(engine, pair):
     transfer = paint(engine, pair, iterations=(60,), round_steps=5, tolerance=0.9, levels=(1,))
     [level] = transfer.levels
     assert level.stop_reason is StopReason.CONVERGED
+    assert level.rounds[:2] == (0, 24), "not before anything was matched"
     totals = [losses.total for losses in level.history[level.rounds[-1] :]]
     assert len(totals) == 5
     assert min(totals[1:]) >= 0.1 * totals[0]

@@ -82,7 +82,12 @@ def test_it_goes_on_from_whatever_it_began_with(engine, pair, init):
 
 def test_a_match_is_found_again_in_the_midst_of_its_round(engine, pair):
     settings = TransferSettings(
-        nearest_weight=1, nearest_layers={"block2_conv1": 1}, round_steps=2, levels=(0.5, 1), iterations=(3, 5)
+        manner="paint",
+        palette=0.5,
+        nearest_layers={"block2_conv1": 1},
+        round_steps=2,
+        levels=(0.5, 1),
+        iterations=(3, 5),
     )
     descent = engine.descent(settings)
     whole, steps = painted(descent, pair, settings)

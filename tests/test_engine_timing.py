@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from nstd.engine.timing import Machine, Product, flop_per_pixel
 from nstd.network import Precision
-from nstd.pyramid import EFFORTS, Quality
+from nstd.pyramid import Quality, steps_for
 from nstd.transfer_settings import TransferSettings
 
 
@@ -16,13 +16,13 @@ def test_operations_of_the_default_preset_are_those_of_the_published_results(wei
 
 
 def test_layers_beyond_the_deepest_compared_do_not_count(weights):
-    settings = TransferSettings(content_layers={"block1_conv2": 1}, style_layers={"block1_conv1": 1})
+    settings = TransferSettings(manner="texture", content_layers={"block1_conv2": 1}, style_layers={"block1_conv1": 1})
     assert flop_per_pixel(weights.arrays, settings) == 2 * (9 * (3 * 64 + 64 * 64) * 2 + 64**2 * 3)
 
 
 @pytest.mark.parametrize("quality", Quality)
 def test_pixels_of_a_painting_count_levels_and_margins(quality):
-    coarsest, finer = EFFORTS[quality]
+    coarsest, finer = steps_for(quality, 2, with_rounds=False)
     # Every level is evaluated once more than it has steps; a margin of 16 px is on both sides.
     alone = (coarsest + 1) * (256 + 32) ** 2
     assert Machine.evaluated_pixels(quality, 256) == alone

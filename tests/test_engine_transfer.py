@@ -10,6 +10,7 @@ from nstd.engine.styles import Style
 from nstd.engine.transfer import Transfer
 from nstd.errors import EngineError
 from nstd.history import Losses, StopReason
+from nstd.images.palette import palette_of
 from nstd.images.resize import resize_image, size_of
 from nstd.transfer_settings import Init, Optimizer, Padding, StyleStatistics, TransferSettings
 
@@ -167,6 +168,27 @@ def test_style_images_are_read_at_the_pictures_size_times_their_scale(*, engine,
     style = reading_style(picture("styles/swirls.jpg", 96)[:96, :96], sizes)
     paint(engine, (picture("photos/astronaut.jpg", 64), [style]), style_scale=scale, padding=padding, **QUICK)
     assert sizes == [(side, side)]
+
+
+@pytest.mark.parametrize(("palette", "share"), [(0, 0), (0.5, 0.5), (1, 1)])
+def test_a_painting_begins_with_as_much_of_the_styles_palette_as_is_asked_for(engine, picture, palette, share):
+    photo, painting = picture("photos/coffee.jpg", 96), picture("styles/swirls.jpg", 96)
+    transfer = engine.transfer(photo, [Style.of(painting, "swirls")], TransferSettings(palette=palette, **QUICK))
+    next(transfer.steps())
+    before, wanted, found = (palette_of(image).mean for image in (photo, painting, transfer.best))
+    np.testing.assert_allclose(found, before + share * (wanted - before), atol=0.02)
+
+
+def test_palettes_of_styles_are_mixed_by_weight_and_measured_once(engine, picture):
+    photo, sizes = picture("photos/coffee.jpg", 64), []
+    greys = [np.full([64, 64, 3], value, np.float32) for value in (40, 200)]
+    styles = [reading_style(grey, sizes)._replace(share=share) for grey, share in zip(greys, (3, 1), strict=True)]
+    dark, light = (palette_of(grey).mean for grey in greys)
+    for _ in range(2):
+        transfer = engine.transfer(photo, styles, TransferSettings(palette=1, **QUICK))
+        next(transfer.steps())
+        np.testing.assert_allclose(palette_of(transfer.best).mean, 0.75 * dark + 0.25 * light, atol=0.02)
+    assert sizes.count((128, 128)) == 2
 
 
 def reading_style(image, sizes: list[tuple[int, int]]) -> Style:

@@ -14,7 +14,7 @@ from nstd.starter import create_project
 ROOT = Path(__file__).parent.parent
 HOUSE = (
     {"errors"},
-    {"record", "network", "pyramid"},
+    {"record", "network", "pyramid", "manner"},
     {"transfer_settings", "history"},
     {"job", "memory", "preset"},
     {"config"},
@@ -68,7 +68,18 @@ def test_module_imports_from_layers_above_it_only(path):
 
 
 def test_engine_knows_no_settings_of_files_and_no_records_of_them():
-    known = {"errors", "record", "network", "pyramid", "transfer_settings", "history", "memory", "images", "engine"}
+    known = {
+        "errors",
+        "record",
+        "network",
+        "pyramid",
+        "manner",
+        "transfer_settings",
+        "history",
+        "memory",
+        "images",
+        "engine",
+    }
     for path in MODULES:
         if own_room(path) == "engine":
             rooms = {room(module) for module in imported(path) if module.split(".")[0] == "nstd"}

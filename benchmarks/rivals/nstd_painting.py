@@ -48,6 +48,7 @@ def settings(arguments: argparse.Namespace) -> dict[str, object]:
         "content_weight": CONTENT_FACTOR / SCALE,
         "style_layers": STYLE_LAYERS,
         "padding": arguments.padding,
+        "manner": "texture",
         "strength": "raw",
         "chroma_weight": 0,
         "tolerance": 0,

@@ -50,6 +50,10 @@ class Matcher:
         ours = {layer: guides[layer] for layer in self._layers}
         return {**aims, **self._compiled(image, ours, keys, tf.constant(seed, tf.int32))}
 
+    def unmatched(self, aims: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what all terms aim at in a round that nothing is matched for."""
+        return {**aims, **{term.name: term.unmatched(aims[term.name]) for term in self._terms}}
+
     def matched(self, image: tf.Tensor, guides: Guides, keys: Mapping[str, Any], seed: tf.Tensor) -> Mapping[str, Any]:
         """Match an image operation by operation; this is what is compiled."""
         picture = Features(image, self._model(image), guides)

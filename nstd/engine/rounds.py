@@ -12,6 +12,10 @@ from nstd.transfer_settings import TransferSettings
 
 NO_IMAGE: Final = np.zeros([1, 1, 1, 3], np.float32)
 
+_UNMATCHED: Final = 0.4
+"""Share of the first level's steps before anything is matched: a photo has nothing yet that is near to a painting's
+parts, and what is found for it is lost again while colours and textures settle."""
+
 _LEVELS_APART: Final = 1 << 16
 """In seeds: more than a level has rounds."""
 
@@ -43,12 +47,19 @@ class Rounds:
         self.starts = list(starts)
         self.subject = subject
 
-    def is_next_due(self, step: int, iterations: int) -> bool:
+    def is_unmatched(self, level: int) -> bool:
+        """Say whether nothing is matched in the last round, though later something will be."""
+        return self._matcher is not None and level == 0 and len(self.starts) == 1
+
+    def is_next_due(self, level: int, step: int, iterations: int) -> bool:
         """Say whether a round begins with a step; the level's last one takes in what would be less than half of one."""
         if not self.starts:
             return True
-        is_over = step - self.starts[-1] >= self._length and iterations - step >= self._length / 2
-        return self._matcher is not None and is_over
+        if self._matcher is None:
+            return False
+        if self.is_unmatched(level):
+            return step >= _UNMATCHED * iterations
+        return step - self.starts[-1] >= self._length and iterations - step >= self._length / 2
 
     def begin(self, step: int, image: tf.Tensor) -> None:
         """Begin a round with a step, and with the image that it evaluates."""
@@ -60,6 +71,8 @@ class Rounds:
         """Bring what a level aims at to its last round; the same, whenever it is asked."""
         if self._matcher is None:
             return aims
+        if self.is_unmatched(level):
+            return aims._replace(terms=self._matcher.unmatched(aims.terms))
         seed = self._seed, level * _LEVELS_APART + len(self.starts)
         return aims._replace(terms=self._matcher(self.subject, aims.guides, aims.terms, seed))
 

@@ -71,20 +71,21 @@ class Stopping:
         self._least_before = min([self._least_before, *self._recent])
         self._recent.clear()
 
-    def reason(self, total: float, iterations: int, share: float) -> StopReason | None:
+    def reason(self, total: float, iterations: int, share: float, *, may_converge: bool = True) -> StopReason | None:
         """Say why a level is done, if it is.
 
         Args:
             total: loss of its next evaluation.
             iterations: its optimiser steps, at most.
             share: of the time budget, by when it is to end.
+            may_converge: what is left of it is more of the same.
         """
         self._take_in(total)
         if self._evaluations > iterations:
             return StopReason.ITERATIONS
         if self._budget and self.spent >= share:
             return StopReason.TIME_BUDGET
-        return StopReason.CONVERGED if self._tolerance and self._has_converged() else None
+        return StopReason.CONVERGED if may_converge and self._tolerance and self._has_converged() else None
 
     def has_diverged(self, total: float) -> bool:
         """Say whether the loss of the next evaluation is none that an optimiser comes back from."""

@@ -1,5 +1,6 @@
 """Style images and what was measured of them, which is measured once."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ import tensorflow as tf
 from nstd.engine.margin import guide_with_margin, with_margin
 from nstd.engine.objective import Objective, Styles
 from nstd.engine.pixels import Picture, preprocess
+from nstd.images.palette import Palette, mixed, palette_of
 from nstd.images.resize import MIN_SIDE_PX, resize_image, same_pixels_size, size_of
 
 _MOST_BYTES: Final = 256 * 2**20
@@ -19,6 +21,10 @@ MB: one style for photos of one shape, at three levels.
 
 One that is not there costs a forward pass, at 512 px a third of a step.
 """
+
+
+_PALETTE_PIXELS: Final = 128**2
+"""As many as give mean and covariance to a hundredth."""
 
 
 class Style(NamedTuple):
@@ -104,5 +110,20 @@ def measured_styles(
     return objective.mixed([measured(style) for style in styles], shares / shares.sum())
 
 
+def palette_of_styles(styles: Sequence[Style], cache: StatisticsCache) -> Palette:
+    """Return the palette of style images together, each by its share."""
+
+    def measured(style: Style) -> Palette:
+        measure = partial(_small_palette, style)
+        return cast("Palette", cache.get((style.identity, Palette), measure))
+
+    shares = np.array([style.share for style in styles])
+    return mixed([measured(style) for style in styles], shares / shares.sum())
+
+
+def _small_palette(style: Style) -> Palette:
+    return palette_of(style.read(*style.size_for(_PALETTE_PIXELS)))
+
+
 def _bytes_of(measured: Any) -> int:  # noqa: ANN401  as above
-    return sum(tensor.shape.num_elements() * tensor.dtype.size for tensor in tf.nest.flatten(measured))
+    return sum(math.prod(tensor.shape) * tf.as_dtype(tensor.dtype).size for tensor in tf.nest.flatten(measured))

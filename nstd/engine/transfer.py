@@ -12,9 +12,10 @@ from nstd.engine.pixels import Picture, deprocess, preprocess
 from nstd.engine.rounds import NO_IMAGE, Rounds
 from nstd.engine.state import Progress, State
 from nstd.engine.stopping import Stopping
-from nstd.engine.styles import StatisticsCache, Style, measured_styles
+from nstd.engine.styles import StatisticsCache, Style, measured_styles, palette_of_styles
 from nstd.errors import EngineError
 from nstd.history import LevelLog, Losses, LossSummary, StopReason
+from nstd.images.palette import recoloured
 from nstd.images.resize import enlarge_image, fitted_size, lacks_detail, resize_image, size_of
 from nstd.transfer_settings import Init, TransferSettings
 
@@ -77,10 +78,12 @@ class Transfer:
     ) -> None:
         self._descent = descent
         self._objective = descent.objective
-        self._content = content
         self._styles = styles
         self._settings = settings
         self._cache = cache or StatisticsCache()
+        self._content = content
+        if settings.palette:
+            self._content = recoloured(content, palette_of_styles(styles, self._cache), settings.palette)
         self._clock = clock
         self._margin = margin_px(settings.padding)
         self._canvas: Canvas | None = None
@@ -175,7 +178,7 @@ class Transfer:
         )
         round_aims = reason = None
         while reason is None:
-            if self._rounds.is_next_due(len(self._history), iterations):
+            if self._rounds.is_next_due(level, len(self._history), iterations):
                 canvas, round_aims = self._next_round(canvas), None
             round_aims = round_aims or self._rounds.aims(level, aims)
             canvas, values = self._descent.step(canvas, round_aims)
@@ -185,7 +188,8 @@ class Transfer:
                 continue
             self._canvas = canvas
             self._history.append(losses)
-            reason = self._stopping.reason(losses.total, iterations, due)
+            may_converge = not self._rounds.is_unmatched(level)
+            reason = self._stopping.reason(losses.total, iterations, due, may_converge=may_converge)
             if reason:
                 self._conclude(content, reason)
             yield losses

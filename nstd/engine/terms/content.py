@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Final
 import tensorflow as tf
 
 from nstd.engine.features import Features, block_of
+from nstd.engine.terms.layerwise import LayerwiseContent
 from nstd.engine.terms.sums import Sums, first_moment, mean_of, squares
-from nstd.engine.terms.term import Role, Term
 from nstd.transfer_settings import Pooling, TransferSettings
 
 SCALE: Final = 0.3
@@ -37,7 +37,7 @@ _SCARCE: Final = 0.25
 
 
 @dataclass(frozen=True)
-class Content(Term):
+class Content(LayerwiseContent):
     """Compare features with the photo's, position by position.
 
     Args:
@@ -48,30 +48,15 @@ class Content(Term):
         Gatys et al. 2016, eq. 1. Differs: the mean of squares instead of half their sum, times `SCALE`.
     """
 
-    layers: tuple[str, ...]
     pooling: Pooling = Pooling.MAX
 
     name: ClassVar[str] = "content"
-    role: ClassVar[Role] = Role.CONTENT
-
-    @property
-    def photo_layers(self) -> tuple[str, ...]:
-        """All of them."""
-        return self.layers
 
     @property
     def floor(self) -> Sequence[float]:
         """The share of a typical photo's spread that counts as next to none."""
         factors = _BY_POOLING[self.pooling]
         return [SCALE * _SCARCE * _TYPICAL_SPREAD[layer] * factors[block_of(layer) - 1] for layer in self.layers]
-
-    def weight(self, settings: TransferSettings) -> float:
-        """Return the content's weight."""
-        return settings.content_weight
-
-    def row_weights(self, settings: TransferSettings) -> Sequence[float]:
-        """Return the weights of the content's layers."""
-        return [settings.content_layers[layer] for layer in self.layers]
 
     def aim(self, photo: Features, style: Any) -> list[tf.Tensor]:  # noqa: ANN401, ARG002  it is the photo's alone
         """Return the photo's features, `[1, h, w, C]` float32 a layer."""

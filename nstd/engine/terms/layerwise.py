@@ -1,4 +1,4 @@
-"""What all style terms share that compare each layer by itself."""
+"""What terms share that compare each layer by itself."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,32 @@ from nstd.engine.features import Features
 from nstd.engine.terms.sums import Sums, mean_of
 from nstd.engine.terms.term import Role, Term
 from nstd.transfer_settings import TransferSettings
+
+
+@dataclass(frozen=True)
+class LayerwiseContent(Term):
+    """A content term that compares the content layers with the photo's.
+
+    Args:
+        layers: names of the content layers.
+    """
+
+    layers: tuple[str, ...]
+
+    role: ClassVar[Role] = Role.CONTENT
+
+    @property
+    def photo_layers(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.layers
+
+    def weight(self, settings: TransferSettings) -> float:
+        """Return the content's weight."""
+        return settings.content_weight
+
+    def row_weights(self, settings: TransferSettings) -> Sequence[float]:
+        """Return the weights of the content's layers."""
+        return [settings.content_layers[layer] for layer in self.layers]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import tensorflow as tf
 
 from nstd.engine.features import Features
+from nstd.engine.terms.positions import at, directions, drawn
 from nstd.engine.terms.sums import Sums, first_moment, mean_of
 from nstd.engine.terms.term import MatchedTerm, Role
 from nstd.transfer_settings import TransferSettings
@@ -20,14 +21,11 @@ _YARDSTICK: Final = 1e4
 _KEYS: Final = 8192
 """Parts of the style that are offered, of all its views together."""
 
-_QUERIES: Final = 4096
+_QUERIES: Final = 3072
 """Parts of the picture that are each to be like one of them."""
 
 _BACK_SHARE: Final = 0.5
 """What the upright style's parts count beside the picture's; each of them is to be found there."""
-
-_COUNTS: Final = 0.5
-_LEAST: Final = 1e-8
 
 
 class Parts(NamedTuple):
@@ -42,13 +40,11 @@ class Keys(NamedTuple):
 
     Attributes:
         mean: `[C]`.
-        all: `[N, C]`, of length 1, from all views.
-        upright: `[M, C]`, of length 1, from the image as it is.
+        directions: `[N, C]`, of length 1; as many from each view, from the image as it is first.
     """
 
     mean: tf.Tensor
-    all: tf.Tensor
-    upright: tf.Tensor
+    directions: tf.Tensor
 
 
 class Match(NamedTuple):
@@ -57,8 +53,8 @@ class Match(NamedTuple):
     Attributes:
         mean: `[C]`, of the style.
         positions: `[N]` int64, row by row.
-        goals: `[N, C]`, of length 1.
-        weights: `[N]`.
+        goals: `[N, C]`, the sum of the directions that each is to have, each times its weight.
+        weights: `[N]`, the sum of these weights.
     """
 
     mean: tf.Tensor
@@ -113,14 +109,19 @@ class Nearest(MatchedTerm):
     def keys_spec(self, channels: Mapping[str, int]) -> list[Keys]:
         """Return the specs of any number of keys."""
         return [
-            Keys(tf.TensorSpec([depth]), tf.TensorSpec([None, depth]), tf.TensorSpec([None, depth]))
+            Keys(tf.TensorSpec([depth]), tf.TensorSpec([None, depth]))
             for depth in (channels[layer] for layer in self.layers)
         ]
+
+    def unmatched(self, keys: list[Keys]) -> list[Match]:
+        """Return matches of no positions."""
+        nowhere = tf.zeros([0], tf.int64)
+        return [Match(offered.mean, nowhere, offered.directions[:0], tf.zeros([0])) for offered in keys]
 
     def match(self, picture: Features, keys: list[Keys], seed: tf.Tensor) -> list[Match]:
         """Find out what is nearest to what, at positions that are drawn by the seed."""
         return [
-            _match(picture.layers[layer], picture.guides[layer], offered, seed)
+            _match(picture.layers[layer], picture.guides[layer], offered, self.views, seed)
             for layer, offered in zip(self.layers, keys, strict=True)
         ]
 
@@ -137,7 +138,7 @@ class Nearest(MatchedTerm):
         ]
 
     def sums(self, features: Features, aim: list[Match]) -> list[Sums]:
-        """Add up one minus the cosines."""
+        """Add up one minus the cosines, by their weights."""
         return [_distances(features.layers[layer], match) for layer, match in zip(self.layers, aim, strict=True)]
 
     def losses(self, sums: list[Sums], aim: list[Match]) -> tf.Tensor:  # noqa: ARG002  the sums hold all
@@ -156,64 +157,46 @@ def term(settings: TransferSettings) -> Nearest:
 
 def _parts(features: tf.Tensor, guide: tf.Tensor, count: int) -> Parts:
     mean = mean_of(Sums(tf.reduce_sum(guide), first_moment(features, guide)))
-    return Parts(mean, _at(features, _drawn(guide, count, tf.zeros([2], tf.int32))))
+    return Parts(mean, at(features, drawn(guide, count, tf.zeros([2], tf.int32))))
 
 
 def _keys(styles: Sequence[Sequence[Parts]], shares: Sequence[float]) -> Keys:
     """Mix what was seen of one layer, in all views of several styles."""
     mean = tf.add_n([views[0].mean * share for views, share in zip(styles, shares, strict=True)])
-
-    def directions(number: int) -> tf.Tensor:
-        thinned = [_thinned(views[number].parts, share) for views, share in zip(styles, shares, strict=True)]
-        return _directions(tf.concat(thinned, 0), mean)
-
-    views = [directions(number) for number in range(len(styles[0]))]
-    return Keys(mean, tf.concat(views, 0), views[0])
-
-
-def _match(features: tf.Tensor, guide: tf.Tensor, keys: Keys, seed: tf.Tensor) -> Match:
-    positions = _drawn(guide, _QUERIES, seed)
-    queries = _directions(_at(features, positions), keys.mean)
-    nearest = tf.argmax(tf.matmul(queries, keys.all, transpose_b=True), axis=1)
-    found = tf.argmax(tf.matmul(keys.upright, queries, transpose_b=True), axis=1)
-    weights = [
-        tf.fill([tf.size(indices)], share / tf.cast(tf.size(indices), tf.float32))
-        for indices, share in ((nearest, 1.0), (found, _BACK_SHARE))
+    parts = [
+        _thinned(view.parts, share)
+        for same_view in zip(*styles, strict=True)
+        for view, share in zip(same_view, shares, strict=True)
     ]
+    return Keys(mean, directions(tf.concat(parts, 0), mean))
+
+
+def _match(features: tf.Tensor, guide: tf.Tensor, keys: Keys, views: int, seed: tf.Tensor) -> Match:
+    positions = drawn(guide, _QUERIES, seed)
+    queries = directions(at(features, positions), keys.mean)
+    upright = keys.directions[: tf.shape(keys.directions)[0] // views]
+    there, back = (tf.cast(tf.shape(each)[0], tf.float32) for each in (queries, upright))
+    found = _nearest(upright, queries, features.dtype)
+    goals = tf.gather(keys.directions, _nearest(queries, keys.directions, features.dtype)) / there
+    weights = tf.fill([tf.size(positions)], 1 / there)
+    share, size = _BACK_SHARE / back, tf.size(positions)
     return Match(
         keys.mean,
-        tf.concat([positions, tf.gather(positions, found)], 0),
-        tf.concat([tf.gather(keys.all, nearest), keys.upright], 0),
-        tf.concat(weights, 0),
+        positions,
+        goals + tf.math.unsorted_segment_sum(share * upright, found, size),
+        weights + tf.math.unsorted_segment_sum(tf.fill(tf.shape(found), share), found, size),
     )
 
 
+def _nearest(queries: tf.Tensor, keys: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Return which of the directions `keys` is nearest to each of `queries`; the network's precision is enough."""
+    return tf.argmax(tf.matmul(tf.cast(queries, dtype), tf.cast(keys, dtype), transpose_b=True), axis=1)
+
+
 def _distances(features: tf.Tensor, match: Match) -> Sums:
-    cosines = tf.reduce_sum(_directions(_at(features, match.positions), match.mean) * match.goals, axis=1)
-    return Sums(tf.reduce_sum(match.weights), tf.reduce_sum(match.weights * (1 - cosines)))
-
-
-def _drawn(guide: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
-    """Draw positions of those that count, `[N]` int64: one of each of `count` stretches of equal length, row by row."""
-    inside = tf.where(tf.reshape(guide, [-1]) > _COUNTS)[:, 0]
-    there = tf.size(inside)
-    drawn = tf.minimum(count, there)
-    # Counted in floats, as GPUs have no use for integers of 32 bits.
-    before = tf.cumsum(tf.ones([drawn]), exclusive=True)
-    offsets = tf.random.stateless_uniform([drawn], seed, alg="philox")
-    chosen = tf.cast((before + offsets) * tf.cast(there / drawn, tf.float32), tf.int64)
-    return tf.gather(inside, tf.minimum(chosen, tf.cast(there - 1, tf.int64)))
-
-
-def _at(features: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-    """Return features `[1, h, w, C]` at positions, `[N, C]` float32."""
-    return tf.cast(tf.gather(tf.reshape(features, [-1, features.shape[-1]]), positions), tf.float32)
-
-
-def _directions(features: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
-    """Return in which direction features `[N, C]` lie from the mean; nowhere for one that is there."""
-    apart = features - mean
-    return apart * tf.math.rsqrt(tf.maximum(tf.reduce_sum(apart**2, axis=1, keepdims=True), _LEAST))
+    """Add up one minus the cosines, each by its weight, which is in the goals."""
+    cosines = tf.reduce_sum(directions(at(features, match.positions), match.mean) * match.goals, axis=1)
+    return Sums(tf.reduce_sum(match.weights), tf.reduce_sum(match.weights - cosines))
 
 
 def _thinned(parts: tf.Tensor, share: float) -> tf.Tensor:

@@ -126,6 +126,10 @@ class MatchedTerm(Term):
         """Return the specs of what `aim` makes; `aim_spec` are those of what `match` makes."""
 
     @abstractmethod
+    def unmatched(self, keys: Any) -> Any:  # noqa: ANN401
+        """Make what a round aims at in which nothing is matched, and there is no loss."""
+
+    @abstractmethod
     def match(self, picture: Features, keys: Any, seed: tf.Tensor) -> Any:  # noqa: ANN401
         """Make what a round aims at, by the picture with which it begins.
 
