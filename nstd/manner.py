@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Manner(StrEnum):
@@ -12,8 +12,27 @@ class Manner(StrEnum):
     PAINT = "paint"
 
 
-RECIPES: Final[Mapping[str, Mapping[str, object]]] = {
-    Manner.TEXTURE: {},
-    Manner.PAINT: {"nearest_weight": 1.0, "content_statistics": "self_similarity"},
+class ContentStatistics(StrEnum):
+    """What is compared of the photo's features."""
+
+    AUTO = "auto"
+    FEATURES = "features"
+    SELF_SIMILARITY = "self_similarity"
+
+
+class Recipe(NamedTuple):
+    """What a manner decides, where the settings leave it to it.
+
+    Attributes:
+        nearest_weight: factor of the nearest-neighbour loss.
+        content_statistics: what is compared of the photo's features.
+    """
+
+    nearest_weight: float
+    content_statistics: ContentStatistics
+
+
+RECIPES: Final[Mapping[Manner, Recipe]] = {
+    Manner.TEXTURE: Recipe(0, ContentStatistics.FEATURES),
+    Manner.PAINT: Recipe(1, ContentStatistics.SELF_SIMILARITY),
 }
-"""Defaults of `TransferSettings` that are others with a manner."""

@@ -2,19 +2,11 @@
 
 import itertools
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, field_validator
 
-from nstd.manner import RECIPES, Manner
+from nstd.manner import RECIPES, ContentStatistics, Manner, Recipe
 from nstd.network import Network, layer_names
 from nstd.pyramid import Quality, levels_for, steps_for
 from nstd.record import Auto, NonNegativeFloat, PositiveFloat, Record, auto_for_none, none_for
@@ -33,13 +25,6 @@ class Optimizer(StrEnum):
 
     LBFGS = "lbfgs"
     ADAM = "adam"
-
-
-class ContentStatistics(StrEnum):
-    """What is compared of the photo's features."""
-
-    FEATURES = "features"
-    SELF_SIMILARITY = "self_similarity"
 
 
 class StyleStatistics(StrEnum):
@@ -110,8 +95,8 @@ class TransferSettings(Record):
     """How a generated image is computed from content and style, whatever their files are.
 
     Attributes:
-        manner: the recipe, by which other settings have their defaults. Paint: parts of the picture are like parts of
-            the style. Texture: the style's textures are laid over the photo.
+        manner: the recipe; decides what is left to it by `nearest_weight` and `content_statistics`. Paint: parts of the
+            picture are like parts of the style. Texture: the style's textures are laid over the photo.
         strength: how much style, 0 to 1, measured by the photo's own losses. None: the terms' weights count as such.
         quality: how much work goes into it; decides what is left to it by `levels` and `iterations`.
         levels: sizes of the coarse-to-fine pyramid, as fractions of the result's size; ascending, last is 1. None: by
@@ -126,13 +111,13 @@ class TransferSettings(Record):
         tv_weight: factor of the total variation loss; smooths.
         chroma_weight: factor of the chroma loss: of coloured noise that neither the photo nor the style has.
         nearest_weight: factor of the nearest-neighbour loss: each part of the picture is to be like some part of the
-            style, and the other way round.
+            style, and the other way round. None: by the manner.
         nearest_layers: weight of each layer in it.
         style_turns: how many quarter turns of the style images are offered to it; 0 for the images as they are.
         round_steps: optimiser steps until nearest neighbours are looked for anew.
         style_statistics: what is compared of the features of the style layers.
         style_layers: weight of each layer in the style loss.
-        content_statistics: what is compared of the features of the content layers.
+        content_statistics: what is compared of the features of the content layers; or `auto`, by the manner.
         content_layers: weight of each layer in the content loss.
         pooling: what halves the features between the network's blocks.
         padding: what the network sees beyond the picture's border.
@@ -166,13 +151,17 @@ class TransferSettings(Record):
     style_weight: PositiveFloat = 1
     tv_weight: NonNegativeFloat = 0
     chroma_weight: NonNegativeFloat = 1
-    nearest_weight: NonNegativeFloat = 0
+    nearest_weight: Annotated[
+        NonNegativeFloat | None,
+        BeforeValidator(none_for("auto", "a number"), json_schema_input_type=Auto | NonNegativeFloat),
+        PlainSerializer(auto_for_none),
+    ] = Field("auto", validate_default=True)
     style_statistics: StyleStatistics = StyleStatistics.GRAM
     style_layers: LayerWeights = Field(dict(_STYLE_LAYERS))
     nearest_layers: LayerWeights = Field(dict.fromkeys(_NEAREST_LAYERS, 1))
     style_turns: Literal[0, 4] = 4
     round_steps: Annotated[int, Field(ge=2, le=100_000, strict=True)] = 20
-    content_statistics: ContentStatistics = ContentStatistics.FEATURES
+    content_statistics: ContentStatistics = ContentStatistics.AUTO
     content_layers: LayerWeights = Field({"block4_conv2": 1})
     pooling: Pooling = Pooling.MAX
     padding: Padding = Padding.MIRROR
@@ -181,22 +170,26 @@ class TransferSettings(Record):
     optimizer: Optimizer = Optimizer.LBFGS
 
     @property
+    def recipe(self) -> Recipe:
+        """What the manner decides, and what is set by hand instead."""
+        recipe = RECIPES[self.manner]
+        return Recipe(
+            recipe.nearest_weight if self.nearest_weight is None else self.nearest_weight,
+            recipe.content_statistics if self.content_statistics is ContentStatistics.AUTO else self.content_statistics,
+        )
+
+    @property
     def terms(self) -> tuple[str, ...]:
         """Names of the terms of the loss that are asked for; each is a module of `nstd.engine.terms`."""
-        optional = {"nearest": self.nearest_weight, "variation": self.tv_weight, "chroma": self.chroma_weight}
-        content = "content" if self.content_statistics is ContentStatistics.FEATURES else "self_similarity"
+        nearest_weight, content_statistics = self.recipe
+        content = "content" if content_statistics is ContentStatistics.FEATURES else "self_similarity"
+        optional = {"nearest": nearest_weight, "variation": self.tv_weight, "chroma": self.chroma_weight}
         return content, self.style_statistics.value, *(name for name, weight in optional.items() if weight)
 
     @property
     def has_rounds(self) -> bool:
         """Whether the loss depends on a match, which is made anew every round."""
-        return self.nearest_weight > 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_manner(cls, given: Any) -> Any:  # noqa: ANN401  whatever it is, pydantic says what is wrong with it
-        manner = given.get("manner") if isinstance(given, dict) else None
-        return {**RECIPES[manner], **given} if isinstance(manner, str) and manner in RECIPES else given
+        return self.recipe.nearest_weight > 0
 
     @field_validator("iterations")
     @classmethod

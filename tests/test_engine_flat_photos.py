@@ -4,8 +4,8 @@ from engine_samples import guides_of, mixed
 from flat_photos import FLAT, flat_photo
 
 from nstd.engine.pixels import preprocess
-from nstd.manner import Manner
-from nstd.transfer_settings import ContentStatistics, Pooling, StyleStatistics, TransferSettings
+from nstd.manner import ContentStatistics, Manner
+from nstd.transfer_settings import Pooling, StyleStatistics, TransferSettings
 
 ORDINARY = ("astronaut", "chelsea", "coffee", "rocket")
 NOTE = "the photo has next to no content: what is painted is mostly the style's"

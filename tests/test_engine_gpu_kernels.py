@@ -17,8 +17,9 @@ from nstd.engine.evaluator import WholeEvaluator
 from nstd.engine.extractor import Extractor
 from nstd.engine.objective import Objective
 from nstd.engine.optimizers import make_optimizer
+from nstd.manner import ContentStatistics
 from nstd.network import Network, Precision
-from nstd.transfer_settings import ContentStatistics, Optimizer, Pooling, StyleStatistics, TransferSettings
+from nstd.transfer_settings import Optimizer, Pooling, StyleStatistics, TransferSettings
 
 PRECISIONS = [Precision.FLOAT32, Precision.BFLOAT16, Precision.FLOAT16]
 FEW = 16

@@ -87,7 +87,7 @@ class Nearest(MatchedTerm):
 
     def weight(self, settings: TransferSettings) -> float:
         """Return the weight of nearest neighbours."""
-        return settings.nearest_weight
+        return settings.recipe.nearest_weight
 
     def row_weights(self, settings: TransferSettings) -> Sequence[float]:
         """Return the weights of the layers, which sum to 1."""
