@@ -122,7 +122,7 @@ class TransferSettings(Record):
         pooling: what halves the features between the network's blocks.
         padding: what the network sees beyond the picture's border.
         init: what the generated image starts from.
-        seed: of the noise, for `init: noise`.
+        seed: of the noise, for `init: noise`, and of the parts that nearest neighbours are looked for.
         optimizer: how the gradient moves the pixels.
     """
 

@@ -1,15 +1,28 @@
-"""What tests of the engine share: a problem to evaluate, made of a photo and a style image."""
+"""What tests of the engine share: features by hand, and a problem to evaluate, of a photo and a style image."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
 
 from nstd.engine.balance import Weights
-from nstd.engine.features import Guides
+from nstd.engine.features import Features, Guides
 from nstd.engine.margin import guide_with_margin
 from nstd.engine.objective import Aims, Objective, Styles
 from nstd.transfer_settings import TransferSettings
+
+
+def seen(layer: str, features: ArrayLike, guide: ArrayLike | None = None) -> Features:
+    """Take features `[h, w, C]` of one layer; where the guide is 0 they do not count."""
+    tensor = tf.constant(np.asarray(features, np.float32))[tf.newaxis]
+    guide = np.ones(tensor.shape[1:3]) if guide is None else np.asarray(guide)
+    return Features(tf.zeros([]), {layer: tensor}, {layer: tf.constant(guide, tf.float32)[tf.newaxis, ..., tf.newaxis]})
+
+
+def random_features(side: int, seed: int, channels: int = 8) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).gamma(1, 10, (side, side, channels))
 
 
 class Problem(NamedTuple):

@@ -1,6 +1,10 @@
+import functools
+
+import engine_samples
 import numpy as np
 import pytest
 import tensorflow as tf
+from engine_samples import random_features as random
 
 from nstd.engine.features import Features
 from nstd.engine.terms.self_similarity import SCALE, SelfSimilarity
@@ -9,14 +13,7 @@ LAYER = "block1_conv1"
 TERM = SelfSimilarity((LAYER,))
 
 
-def seen(features, guide=None) -> Features:
-    layer = tf.constant(np.asarray(features, np.float32))[tf.newaxis]
-    guide = np.ones(layer.shape[1:3]) if guide is None else np.asarray(guide)
-    return Features(tf.zeros([]), {LAYER: layer}, {LAYER: tf.constant(guide, tf.float32)[tf.newaxis, ..., tf.newaxis]})
-
-
-def random(side: int, seed: int, channels: int = 8) -> np.ndarray:
-    return np.random.default_rng(seed).gamma(1, 10, (side, side, channels))
+seen = functools.partial(engine_samples.seen, LAYER)
 
 
 def loss(picture, photo, guide=None) -> float:

@@ -114,15 +114,12 @@ def palette_of_styles(styles: Sequence[Style], cache: StatisticsCache) -> Palett
     """Return the palette of style images together, each by its share."""
 
     def measured(style: Style) -> Palette:
-        measure = partial(_small_palette, style)
+        def measure() -> Palette:
+            return palette_of(style.read(*style.size_for(_PALETTE_PIXELS)))
+
         return cast("Palette", cache.get((style.identity, Palette), measure))
 
-    shares = np.array([style.share for style in styles])
-    return mixed([measured(style) for style in styles], shares / shares.sum())
-
-
-def _small_palette(style: Style) -> Palette:
-    return palette_of(style.read(*style.size_for(_PALETTE_PIXELS)))
+    return mixed([measured(style) for style in styles], [style.share for style in styles])
 
 
 def _bytes_of(measured: Any) -> int:  # noqa: ANN401  as above

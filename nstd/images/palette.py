@@ -33,10 +33,10 @@ def palette_of(image: NDArray[np.float32]) -> Palette:
 
 
 def mixed(palettes: Sequence[Palette], shares: Sequence[float]) -> Palette:
-    """Return the palette of several pictures together, with shares that sum to 1."""
-    mean = sum(share * palette.mean for palette, share in zip(palettes, shares, strict=True))
-    apart = [palette.covariance + np.outer(palette.mean - mean, palette.mean - mean) for palette in palettes]
-    return Palette(np.asarray(mean), np.asarray(sum(share * one for one, share in zip(apart, shares, strict=True))))
+    """Return the palette of several pictures together, each by its share."""
+    mean = np.average([palette.mean for palette in palettes], axis=0, weights=shares)
+    around = [palette.covariance + np.outer(palette.mean - mean, palette.mean - mean) for palette in palettes]
+    return Palette(mean, np.average(around, axis=0, weights=shares))
 
 
 def recoloured(image: NDArray[np.float32], palette: Palette, amount: float) -> NDArray[np.float32]:
