@@ -161,7 +161,7 @@ def print_bench(bench: Bench) -> None:
     held = "this process held" if bench.device == "cpu" else "was taken of the GPU's"
     console.print(
         "of matmul: share of the matrix products' rate.\n"
-        f"{', '.join(Quality)}: all steps of a square picture, if no level ends early.\n"
+        f"{', '.join(Quality)}: what a square picture takes, if no level ends early.\n"
         f"memory: the most that {held} so far, smaller sizes included.",
         style="dim",
     )

@@ -22,11 +22,18 @@ def test_layers_beyond_the_deepest_compared_do_not_count(weights):
 
 @pytest.mark.parametrize("quality", Quality)
 def test_pixels_of_a_painting_count_levels_and_margins(quality):
+    settings = TransferSettings(quality=quality, manner="texture")
     coarsest, finer = steps_for(quality, 2, with_rounds=False)
     # Every level is evaluated once more than it has steps; a margin of 16 px is on both sides.
     alone = (coarsest + 1) * (256 + 32) ** 2
-    assert Machine.evaluated_pixels(quality, 256) == alone
-    assert Machine.evaluated_pixels(quality, 512) == alone + (finer + 1) * (512 + 32) ** 2
+    assert Machine.work(settings, 256) == (alone, 0)
+    assert Machine.work(settings, 512) == (alone + (finer + 1) * (512 + 32) ** 2, 0)
+
+
+def test_pixels_of_a_painting_with_rounds_count_what_is_matched():
+    settings = TransferSettings(manner="paint", iterations=(50, 30), levels=(0.5, 1))
+    # The first level is matched from step 20 on, at 20 and 40; the second at 0 and 20.
+    assert Machine.work(settings, 512).matched == 2 * (256 + 32) ** 2 + 2 * (512 + 32) ** 2
 
 
 @pytest.mark.parametrize(("seconds", "products"), [(0.5, 1), (0.004, 25)])

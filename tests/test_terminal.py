@@ -241,6 +241,7 @@ def measured(size_px: int, seconds: float, share: float, memory_mib: float) -> E
         seconds=seconds,
         share_of_matmul=share,
         step_seconds=seconds,
+        match_seconds=seconds,
         memory_mib=memory_mib,
         quality_seconds={"draft": seconds * 43, "standard": seconds * 110, "high": seconds * 269},
     )
@@ -264,7 +265,7 @@ def test_bench_is_a_table_that_fits_a_narrow_terminal(capsys, monkeypatch):
         "  512     0.299 s        96%         13 s          33 s    1 min 21 s    1.8 GiB",
         "16384     3,300 s        96%  39 h 25 min  100 h 50 min  246 h 37 min  256.0 GiB",
         "of matmul: share of the matrix products' rate.",
-        "draft, standard, high: all steps of a square picture, if no level ends early.",
+        "draft, standard, high: what a square picture takes, if no level ends early.",
         "memory: the most that this process held so far, smaller sizes included.",
     ]
 

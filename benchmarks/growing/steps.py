@@ -11,17 +11,20 @@ class Steps:
     """The steps of one job, from when each of them ended.
 
     The optimisation loop is the steps as they are once all is warm: at each level the first two count as the median of
-    the later ones. What they took beyond it came before the loop or made its kernels.
+    the later ones. So does a match that is made before one of them. What they took beyond it came before the loop or
+    made its kernels.
 
     Args:
         began: when the job began, in seconds by any clock, such as that of a process' own processor time.
 
     Attributes:
         ended: when its last step ended so far.
+        matches: the steps of each level that a match was made before.
     """
 
     def __init__(self, began: float) -> None:
         self.ended = began
+        self.matches: Sequence[Sequence[int]] = ()
         self._levels: list[list[float]] = []
 
     def add(self, level: int, ended: float) -> None:
@@ -44,7 +47,14 @@ class Steps:
     @property
     def extra_seconds(self) -> float:
         """What the first steps took beyond warm ones, with all that was done before them."""
-        return sum(sum(level[:FIRST_STEPS]) - len(level[:FIRST_STEPS]) * _warm(level) for level in self._levels)
+        return sum(itertools.starmap(_extra, itertools.zip_longest(self._levels, self.matches, fillvalue=())))
+
+
+def _extra(level: Sequence[float], matches: Sequence[int]) -> float:
+    warm, first = _warm(level), level[:FIRST_STEPS]
+    later = [level[step] - warm for step in matches if step >= FIRST_STEPS]
+    match = statistics.median(later) if later else 0.0
+    return sum(first) - len(first) * warm - match * (len(matches) - len(later))
 
 
 def _warm(level: Sequence[float]) -> float:

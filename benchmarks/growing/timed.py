@@ -1,12 +1,13 @@
 """The daemon's worker, with notes of when its jobs began, came a step on, and ended."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ingest import cpu_seconds
 from soaking.memory import rss_mib
 
+from nstd.history import LevelLog
 from nstd.job import Painting
 from nstd.worker.messages import Done, Event, Request, Setup, Stepped
 from nstd.worker.process import WorkerProcess
@@ -64,6 +65,8 @@ class TimedJob:
         elif isinstance(event, Done):
             self.ended, self._cpu_ended = now, cpu
             self.painting, self.worker_mib = event.painting, rss_mib(self._pid)
+            for steps in (self._steps, self._cpu_steps):
+                steps.matches = [_matches(number, level) for number, level in enumerate(event.painting.levels)]
 
     def row(self, queue: str, number: int, ended_before: float) -> Row:
         """Tell where the time went since the job before had ended."""
@@ -89,6 +92,12 @@ class TimedJob:
 
     def _now(self) -> tuple[float, float]:
         return time.monotonic(), cpu_seconds(self._pid)
+
+
+def _matches(number: int, level: LevelLog) -> Sequence[int]:
+    """Return the steps before which nearest neighbours were looked for: all rounds begin so, but the very first."""
+    has_them = any(row.startswith("nearest.") for row in level.history[0].terms)
+    return level.rounds[number == 0 :] if has_them else ()
 
 
 class TimedWorker(WorkerProcess):

@@ -117,8 +117,11 @@ class Objective:
         """Weigh the terms of `settings`, whose structure is this objective's."""
         return term_weights(self.terms, settings, yardsticks)
 
-    def whole_aims(self, settings: TransferSettings, photo: Picture, style: Picture) -> Aims:
-        """Aim at a photo and one style image, `[H, W, 3]` RGB, 0..255, without a margin and as large as they are."""
+    def whole_aims(self, settings: TransferSettings, photo: Picture, style: Picture, *, matched: bool = True) -> Aims:
+        """Aim at a photo and one style image, `[H, W, 3]` RGB, 0..255, without a margin and as large as they are.
+
+        If they are to be `matched`, it is with the photo.
+        """
         (image, guides), (painting, style_guides) = (
             (preprocess(picture), self.guides(guide_with_margin(*size_of(picture), 0))) for picture in (photo, style)
         )
@@ -126,7 +129,7 @@ class Objective:
         views = [self.style(painting, style_guides, view) for view in range(self.views)]
         terms = self.aims(seen, self.mixed([views], [1.0]))
         weights = self.weights(settings, self.yardsticks(seen, terms))
-        if self.matcher:
+        if self.matcher and matched:
             terms = self.matcher(image, guides, terms, (0, 0))
         return Aims(guides, terms, weights)
 

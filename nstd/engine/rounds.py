@@ -1,5 +1,6 @@
 """Rounds of a level: before each it is found anew what parts of the picture and the styles belong together."""
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -18,6 +19,19 @@ parts, and what is found for it is lost again while colours and textures settle.
 
 _LEVELS_APART: Final = 1 << 16
 """In seeds: more than a level has rounds."""
+
+
+def round_starts(level: int, iterations: int, length: int) -> tuple[int, ...]:
+    """Return the steps with which a level's rounds begin; the last one takes in what would be less than half of one.
+
+    Args:
+        level: counted from 0, whose first round is unmatched.
+        iterations: steps of the level, at most.
+        length: steps of a round.
+    """
+    first = math.ceil(_UNMATCHED * iterations) if level == 0 else 0
+    later = (step for step in range(first + length, iterations, length) if iterations - step >= length / 2)
+    return *([0] if level == 0 else []), first, *later
 
 
 class Rounds:
@@ -52,14 +66,9 @@ class Rounds:
         return self._matcher is not None and level == 0 and len(self.starts) == 1
 
     def is_next_due(self, level: int, step: int, iterations: int) -> bool:
-        """Say whether a round begins with a step; the level's last one takes in what would be less than half of one."""
-        if not self.starts:
-            return True
-        if self._matcher is None:
-            return False
-        if self.is_unmatched(level):
-            return step >= _UNMATCHED * iterations
-        return step - self.starts[-1] >= self._length and iterations - step >= self._length / 2
+        """Say whether a round is to begin with a step, and has not begun yet."""
+        planned = (0,) if self._matcher is None else round_starts(level, iterations, self._length)
+        return step in planned and step not in self.starts
 
     def begin(self, step: int, image: tf.Tensor) -> None:
         """Begin a round with a step, and with the image that it evaluates."""

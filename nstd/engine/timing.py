@@ -5,7 +5,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,9 +17,9 @@ from nstd.engine.extractor import LayerArrays
 from nstd.engine.features import block_of
 from nstd.engine.margin import MARGIN_PX
 from nstd.engine.pixels import Picture, preprocess
+from nstd.engine.rounds import Rounds, round_starts
 from nstd.images.resize import MIN_SIDE_PX
 from nstd.network import Network, Precision
-from nstd.pyramid import Quality
 from nstd.transfer_settings import TransferSettings
 
 MATMUL_SIDE: Final = 4096
@@ -31,8 +31,20 @@ _STYLE_PX: Final = 64
 """Statistics are as large whatever the style image's size, and measuring them at any other would take its time."""
 
 
+class Work(NamedTuple):
+    """What a painting takes, in pixels.
+
+    Attributes:
+        evaluated: of all evaluations.
+        matched: of all pictures that are matched with the styles.
+    """
+
+    evaluated: int
+    matched: int
+
+
 class Trial:
-    """Evaluations and steps of one descent on a square picture of noise, as when a photo is painted.
+    """Evaluations, steps and matches of one descent on a square picture of noise, as when a photo is painted.
 
     Args:
         descent: for the layers and the optimiser of `settings`.
@@ -48,9 +60,12 @@ class Trial:
     ) -> None:
         photo, style = (_noise(side) for side in (size_px, _STYLE_PX))
         image = preprocess(photo)
-        self._aims = descent.objective.whole_aims(settings, photo, style)
         self._image = image
         self._descent = descent
+        self._level_aims = descent.objective.whole_aims(settings, photo, style, matched=False)
+        self._rounds = Rounds(descent.objective.matcher, settings)
+        self._rounds.begin(0, image)
+        self.match()
         self._canvas = descent.start(image, 1)
 
     def step(self) -> None:
@@ -61,6 +76,11 @@ class Trial:
     def evaluate(self) -> None:
         """Compute loss and gradient, to the end."""
         _wait_for(*self._descent.evaluate(self._image, self._aims))
+
+    def match(self) -> None:
+        """Find out what a round aims at, to the end; nothing to do where nothing is matched."""
+        self._aims = self._rounds.aims(1, self._level_aims)
+        _wait_for(*tf.nest.flatten(self._aims.terms))
 
 
 class Product:
@@ -134,15 +154,21 @@ class Machine:
             raise MemoryError from error
 
     @staticmethod
-    def evaluated_pixels(quality: Quality, size_px: int) -> int:
-        """Add up the pixels of all evaluations that a painting of a square picture takes, if no level ends early.
+    def work(settings: TransferSettings, size_px: int) -> Work:
+        """Add up what a painting of a square picture takes, if no level ends early.
 
         Args:
-            quality: of the default preset.
+            settings: of the painting.
             size_px: side of the picture; each level has margins beside it.
         """
-        schedule = TransferSettings(quality=quality).schedule(size_px)
-        return sum((steps + 1) * (round(size_px * fraction) + 2 * MARGIN_PX) ** 2 for fraction, steps in schedule)
+        evaluated = matched = 0
+        for level, (fraction, steps) in enumerate(settings.schedule(size_px)):
+            pixels = (round(size_px * fraction) + 2 * MARGIN_PX) ** 2
+            evaluated += (steps + 1) * pixels
+            if settings.has_rounds:
+                starts = round_starts(level, steps, settings.round_steps)
+                matched += (len(starts) - (level == 0)) * pixels
+        return Work(evaluated, matched)
 
     @staticmethod
     def peak_memory_mib() -> float:

@@ -26,7 +26,7 @@ LARGEST_PX: Final = 16384
 _LEAST_ROUNDS: Final = 3
 _MOST_ROUNDS: Final = 9
 _SECONDS_A_SIZE: Final = 5.0
-"""With these the sizes up to 2048 take less than 3 minutes where an evaluation takes 1 s at 512."""
+"""With these the sizes up to 2048 take a little more than 3 minutes where an evaluation takes 1 s at 512."""
 
 
 class Evaluation(Record):
@@ -38,10 +38,11 @@ class Evaluation(Record):
         seconds: of one evaluation, the median.
         share_of_matmul: its floating-point operations a second, by those of the matrix products in turn with it.
         step_seconds: of one optimiser step, which contains an evaluation, the median.
+        match_seconds: of looking for nearest neighbours once, the median.
         memory_mib: the most that this process has held so far, sizes before this one included; on a GPU, the most that
             it has taken of the GPU's memory.
-        quality_seconds: what the steps of a painting take, margins and coarser levels included, if no level converges
-            before the end of its steps.
+        quality_seconds: what the steps and matches of a painting take, margins and coarser levels included, if no
+            level converges before the end of its steps.
     """
 
     size_px: Pixels
@@ -49,6 +50,7 @@ class Evaluation(Record):
     seconds: PositiveFloat
     share_of_matmul: PositiveFloat
     step_seconds: PositiveFloat
+    match_seconds: PositiveFloat
     memory_mib: PositiveFloat
     quality_seconds: dict[Quality, PositiveFloat]
 
@@ -135,19 +137,23 @@ def _measure_size(
     on_round(size_px, 0)
     trial = machine.trial(size_px)
     trial.step()
-    works = (trial.evaluate, machine.product, trial.step)
-    seconds, product_seconds, step_seconds = _in_turn(works, partial(on_round, size_px), clock)
+    works = (trial.evaluate, machine.product, trial.step, trial.match)
+    seconds, product_seconds, step_seconds, match_seconds = _in_turn(works, partial(on_round, size_px), clock)
     rate = machine.product.flop / product_seconds
+
+    def painting_seconds(quality: Quality) -> float:
+        evaluated, matched = machine.work(TransferSettings(quality=quality), size_px)
+        return (step_seconds * evaluated + match_seconds * matched) / size_px**2
+
     evaluation = Evaluation(
         size_px=size_px,
         precision=machine.device.precision,
         seconds=seconds,
         share_of_matmul=machine.flop_per_pixel * size_px**2 / seconds / rate,
         step_seconds=step_seconds,
+        match_seconds=match_seconds,
         memory_mib=machine.peak_memory_mib(),
-        quality_seconds={
-            quality: step_seconds / size_px**2 * machine.evaluated_pixels(quality, size_px) for quality in Quality
-        },
+        quality_seconds={quality: painting_seconds(quality) for quality in Quality},
     )
     return evaluation, rate
 
