@@ -129,7 +129,7 @@ def judge(folders: list[Path], qualities: list[str], pairs: int) -> Iterator[tup
     from nstd.transfer_settings import TransferSettings  # noqa: PLC0415
     from nstd.weights.store import cache_folder, load_weights  # noqa: PLC0415
 
-    settings = TransferSettings(chroma_weight=0)
+    settings = TransferSettings(manner="texture", chroma_weight=0)
     arrays = load_weights(Network.VGG19, cache_folder(os.environ)).arrays
     evaluator = WholeEvaluator(Objective(Extractor(Network.VGG19, arrays, Precision.FLOAT32), settings))
     for photo, style in PAIRS[:pairs]:

@@ -143,7 +143,7 @@ def stylize(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: CONTENT_STYLE.png, here.")] = None,
     size_px: Annotated[int | None, typer.Option("--size", help="Long side of the picture in pixels.")] = None,
     strength: Annotated[float | None, typer.Option(help="How much style, 0 to 1. Default: 0.5.")] = None,
-    manner: Annotated[Manner | None, typer.Option(help="What it is to look like. Default: texture.")] = None,
+    manner: Annotated[Manner | None, typer.Option(help="What it is to look like. Default: paint.")] = None,
     quality: Annotated[Quality | None, typer.Option(help="How much work. Default: standard.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Optimiser steps on each level.")] = None,
     content_weight: Annotated[float | None, typer.Option(help="How strongly to keep to the photo.")] = None,

@@ -126,7 +126,7 @@ class TransferSettings(Record):
         optimizer: how the gradient moves the pixels.
     """
 
-    manner: Manner = Manner.TEXTURE
+    manner: Manner = Manner.PAINT
     strength: Annotated[
         Share | None,
         BeforeValidator(none_for("raw", "a number from 0 to 1"), json_schema_input_type=Raw | Share),

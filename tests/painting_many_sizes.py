@@ -17,7 +17,7 @@ from nstd.transfer_settings import TransferSettings
 from nstd.weights.store import load_weights
 
 # Their statistics, which are kept on purpose, are small.
-SETTINGS = TransferSettings(style_layers={"block1_conv1": 1}, levels=(1,), iterations=(2,))
+SETTINGS = TransferSettings(manner="texture", style_layers={"block1_conv1": 1}, levels=(1,), iterations=(2,))
 
 
 def paint(engine: Engine, side: int) -> None:

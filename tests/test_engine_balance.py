@@ -6,6 +6,7 @@ from nstd.engine.terms import terms_of
 from nstd.transfer_settings import StyleStatistics, TransferSettings
 
 LAYERS = {
+    "manner": "texture",
     "content_layers": {"block4_conv1": 1.0, "block4_conv2": 3.0},
     "style_layers": {"block1_conv1": 50.0, "block2_conv1": 5.0, "block3_conv1": 4.0},
     "tv_weight": 1.0,

@@ -12,6 +12,7 @@ from nstd.network import Network, Precision
 from nstd.transfer_settings import Pooling, StyleStatistics, TransferSettings
 
 SETTINGS = TransferSettings(
+    manner="texture",
     content_layers={"block2_conv2": 1, "block4_conv2": 0.5},
     content_weight=2,
     style_weight=3,
@@ -108,7 +109,9 @@ def test_one_graph_serves_all_sizes(evaluator, pair, picture):
 
 def test_a_margin_counts_in_no_loss(extractor, pair):
     """Only its innermost pixels matter, which the first convolution sees from inside."""
-    settings = TransferSettings(style_layers={"block1_conv1": 1}, content_layers={"block1_conv1": 1}, tv_weight=1)
+    settings = TransferSettings(
+        manner="texture", style_layers={"block1_conv1": 1}, content_layers={"block1_conv1": 1}, tv_weight=1
+    )
     objective = Objective(extractor, settings)
     evaluator, (photo, style) = WholeEvaluator(objective), pair
     _, height, width, _ = photo.shape

@@ -104,7 +104,9 @@ def on_the_host(function) -> dict[str, list[str]]:
 )
 def test_an_evaluation_stays_on_the_gpu(extractors, monkeypatch, precision, statistics, pooling):
     monkeypatch.setattr(products, "rounds_factors", lambda: True)
-    settings = TransferSettings(style_statistics=statistics, pooling=pooling, tv_weight=1, nearest_weight=1)
+    settings = TransferSettings(
+        manner="texture", style_statistics=statistics, pooling=pooling, tv_weight=1, nearest_weight=1
+    )
     objective = Objective(extractors[precision], settings)
     evaluator = WholeEvaluator(objective)
     assert on_the_host(traced(evaluator.evaluate, evaluator.signature)) == {}
@@ -112,7 +114,7 @@ def test_an_evaluation_stays_on_the_gpu(extractors, monkeypatch, precision, stat
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_self_similarity_stays_on_the_gpu(extractors, precision):
-    settings = TransferSettings(content_statistics=ContentStatistics.SELF_SIMILARITY)
+    settings = TransferSettings(manner="texture", content_statistics=ContentStatistics.SELF_SIMILARITY)
     evaluator = WholeEvaluator(Objective(extractors[precision], settings))
     assert on_the_host(traced(evaluator.evaluate, evaluator.signature)) == {}
 

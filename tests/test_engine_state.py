@@ -186,7 +186,7 @@ def test_other_arrays_are_no_state(engine, pair):
 
 @pytest.mark.parametrize("spare_memory", [True, False])
 def test_it_goes_on_with_as_much_memory_as_there_is_now(engine, pair, spare_memory):
-    settings = TransferSettings(levels=(1,), iterations=(12,))
+    settings = TransferSettings(manner="texture", levels=(1,), iterations=(12,))
     before, after = (engine.descent(settings, spare_memory=spares) for spares in (not spare_memory, spare_memory))
     stopped, steps = painted(before, pair, settings, evaluations=10)
     resumed, more = painted(after, pair, settings, start=carried(stopped.state, after))

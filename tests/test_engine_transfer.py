@@ -12,10 +12,13 @@ from nstd.errors import EngineError
 from nstd.history import Losses, StopReason
 from nstd.images.palette import palette_of
 from nstd.images.resize import resize_image, size_of
+from nstd.manner import Manner
 from nstd.transfer_settings import Init, Optimizer, Padding, StyleStatistics, TransferSettings
 
 QUICK = {"levels": (1,), "iterations": (3,)}
 MANY = {"levels": (1,), "iterations": (40,)}
+TEXTURE = {"manner": Manner.TEXTURE}
+"""Whose losses compare over a whole level."""
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def paint(engine, pair, **settings) -> Transfer:
 
 @pytest.mark.parametrize(("optimizer", "steps"), [(Optimizer.LBFGS, 40), (Optimizer.ADAM, 60)])
 def test_a_real_pair_loses_nine_tenths_of_its_loss(engine, pair, optimizer, steps):
-    transfer = paint(engine, pair, optimizer=optimizer, strength=1, levels=(0.5, 1), iterations=(steps,))
+    transfer = paint(engine, pair, optimizer=optimizer, strength=1, levels=(0.5, 1), iterations=(steps,), **TEXTURE)
     assert transfer.levels[0].history[0].total / transfer.loss.best > 10
     assert transfer.loss.initial / transfer.loss.best > 10
     assert transfer.best.shape == pair[0].shape
@@ -46,7 +49,7 @@ def test_a_real_pair_loses_nine_tenths_of_its_loss(engine, pair, optimizer, step
 
 
 def test_a_real_pair_loses_most_of_its_wasserstein_loss(engine, pair):
-    transfer = paint(engine, pair, style_statistics=StyleStatistics.WASSERSTEIN, strength=1, **MANY)
+    transfer = paint(engine, pair, style_statistics=StyleStatistics.WASSERSTEIN, strength=1, **MANY, **TEXTURE)
     first, best = transfer.levels[0].history[0], transfer.levels[0].history[transfer.loss.best_step]
     assert transfer.loss.initial / transfer.loss.best > 5
     assert all(best.terms[row] < loss / 4 for row, loss in style_of(first).items())
@@ -93,21 +96,22 @@ def test_every_evaluation_is_reported(engine, pair):
 
 def test_best_picture_is_the_one_of_the_lowest_loss(engine, pair):
     # A learning rate this size overshoots in the end, so that best and last differ.
-    transfer = paint(engine, pair, init=Init.STYLE, levels=(1,), iterations=(12,), optimizer=Optimizer.LBFGS)
+    transfer = paint(engine, pair, init=Init.STYLE, levels=(1,), iterations=(12,), **TEXTURE)
     totals = [losses.total for losses in transfer.levels[-1].history]
     assert transfer.loss.best == min(totals)
     assert transfer.loss.best_step == totals.index(min(totals))
     assert (transfer.loss.initial, transfer.loss.final) == (totals[0], totals[-1])
 
 
-def test_start_from_the_photo_is_the_photo(engine, pair):
-    start = paint(engine, pair, levels=(1,), iterations=(1,))
-    assert start.levels[0].history[0].terms["content.block4_conv2"] == pytest.approx(0, abs=1e-3)
+@pytest.mark.parametrize(("manner", "content"), [(Manner.TEXTURE, "content"), (Manner.PAINT, "self_similarity")])
+def test_start_from_the_photo_is_the_photo(engine, pair, manner, content):
+    start = paint(engine, pair, manner=manner, levels=(1,), iterations=(1,))
+    assert start.levels[0].history[0].terms[f"{content}.block4_conv2"] == pytest.approx(0, abs=1e-3)
 
 
 def test_start_from_the_style_has_nearly_its_statistics(engine, pair):
     from_style, from_photo = (
-        paint(engine, pair, init=init, **QUICK).levels[0].history[0] for init in (Init.STYLE, Init.CONTENT)
+        paint(engine, pair, init=init, **QUICK, **TEXTURE).levels[0].history[0] for init in (Init.STYLE, Init.CONTENT)
     )
     assert all(from_style.terms[row] < 0.5 * loss for row, loss in style_of(from_photo).items())
     assert from_style.terms["gram.block1_conv1"] < 0.05 * from_photo.terms["gram.block1_conv1"]
@@ -248,7 +252,7 @@ def test_time_budget_ends_each_level_with_its_share(engine, pair):
 
 
 def test_convergence_ends_a_level(engine, pair):
-    (level,) = paint(engine, pair, levels=(1,), iterations=(100,), strength=0).levels
+    (level,) = paint(engine, pair, levels=(1,), iterations=(100,), strength=0, **TEXTURE).levels
     assert (level.stop_reason, len(level.history)) == (StopReason.CONVERGED, WINDOW + 1)
 
 
@@ -351,7 +355,7 @@ def test_a_restart_is_remembered_by_whoever_goes_on(engine, pair):
 
 @pytest.mark.parametrize("done", [3, 4, 12, 3 + WINDOW, 3 + WINDOW + 4])
 def test_a_painting_that_was_restarted_goes_on_with_the_same_bits(engine, pair, done):
-    settings = TransferSettings(levels=(0.5, 1), iterations=(40,), tolerance=0.9)
+    settings = TransferSettings(levels=(0.5, 1), iterations=(40,), tolerance=0.9, **TEXTURE)
     descent = engine.descent(settings)
     whole = Transfer(Failing(descent, math.nan, 3), *pair, settings)
     steps = list(whole.steps())

@@ -9,7 +9,7 @@ def test_a_manner_decides_what_is_left_to_it():
     texture, paint = (TransferSettings(manner=manner) for manner in ("texture", Manner.PAINT))
     assert texture.recipe == Recipe(0, ContentStatistics.FEATURES)
     assert paint.recipe == Recipe(1, ContentStatistics.SELF_SIMILARITY)
-    assert TransferSettings() == texture
+    assert TransferSettings() == paint
     assert texture.terms == ("content", "gram", "chroma")
     assert paint.terms == ("self_similarity", "gram", "nearest", "chroma")
 
