@@ -65,13 +65,13 @@ def test_without_a_budget_time_ends_nothing():
     ],
 )
 def test_a_level_has_converged_when_a_window_gained_nothing(totals, converged):
-    stopping = Stopping(TransferSettings(tolerance=0.001), Clock())
+    stopping = Stopping(TransferSettings(manner="texture", tolerance=0.001), Clock())
     assert (reason_after(stopping, totals, 1000) is StopReason.CONVERGED) is converged
-    assert reason_after(Stopping(TransferSettings(tolerance=0), Clock()), totals, 1000) is None
+    assert reason_after(Stopping(TransferSettings(manner="texture", tolerance=0), Clock()), totals, 1000) is None
 
 
 def test_a_level_goes_on_as_if_it_had_never_stopped():
-    stopping = Stopping(TransferSettings(tolerance=0.001), Clock())
+    stopping = Stopping(TransferSettings(manner="texture", tolerance=0.001), Clock())
     stopping.begin([1] * WINDOW)
     assert stopping.reason(1, 1000, 1) is StopReason.CONVERGED
     stopping.begin([3, 2])
@@ -80,7 +80,7 @@ def test_a_level_goes_on_as_if_it_had_never_stopped():
 
 @pytest.mark.parametrize("totals", [[1] * (WINDOW + 5), [5, 4, 3]])
 def test_a_fresh_optimiser_has_a_window_of_its_own(totals):
-    settings = TransferSettings(tolerance=0.001)
+    settings = TransferSettings(manner="texture", tolerance=0.001)
     stopping = Stopping(settings, Clock())
     stopping.begin(totals)
     stopping.begin_anew()

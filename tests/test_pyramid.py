@@ -44,5 +44,5 @@ def test_explicit_settings_go_before_the_quality():
     assert own.schedule(512) == ((0.3, 5), (1, 6))
     steps = TransferSettings(quality="draft", iterations=(9,))
     assert steps.schedule(512) == ((0.5, 9), (1, 9))
-    coarse, fine = steps_for(Quality.HIGH, 2, with_rounds=False)
+    coarse, fine = steps_for(Quality.HIGH, 2, with_rounds=True)
     assert TransferSettings(quality="high", levels=(0.7, 1)).schedule(2048) == ((0.7, coarse), (1, fine))

@@ -102,7 +102,7 @@ def start(setup: Setup) -> Iterator[Callable[..., WorkerProcess]]:
 def warm(setup: Setup) -> Iterator[WorkerProcess]:
     """A worker that serves several tests, as it serves several jobs."""
     worker = WorkerProcess(setup)
-    [ready] = events_until(worker, Ready)
+    *_, ready = events_until(worker, Ready)
     assert ready.engine.weights_sha256 == load_weights(Network.VGG19, setup.cache).sha256
     yield worker
     assert worker.close() == "exited with status 0"
@@ -186,7 +186,8 @@ def test_a_job_goes_on_in_another_precision_and_says_so(start, setup, resumable,
     (tmp_path / "checkpoint").unlink()
     written = stop_after(first, resumable())
     second.request(resumable())
-    resumed, *_, done = (event for event in events_until(second, Done) if not isinstance(event, Ready))
+    events_until(second, Ready)
+    resumed, *_, done = events_until(second, Done)
     assert (resumed.number, resumed.differs) == (written.number, ("precision: float32, then bfloat16",))
     painting = done.painting
     assert painting.provenance_changes == resumed.differs
