@@ -76,7 +76,7 @@ def test_good_config_needs_no_warning(tmp_path, meminfo):
     ("engine", "size_px", "message"),
     [
         ("", 4096, "about 35.2 GiB of memory, and this machine has 23.4 GiB"),
-        ("engine: {precision: float32}\n", 3072, "about 31.5 GiB of memory, and this machine has 23.4 GiB"),
+        ("engine: {precision: float32}\n", 3072, "about 34.5 GiB of memory, and this machine has 23.4 GiB"),
         ("engine: {device: 'gpu:0', gpu_memory_gib: 2}\n", 1024, "about 3.0 GiB of memory, and engine.gpu_memory_gib"),
         ("", 3072, ""),
         ("engine: {precision: float32}\n", 2048, ""),
