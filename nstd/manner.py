@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 class Manner(StrEnum):
     """What a picture is to look like."""
 
-    TEXTURE = "texture"
     PAINT = "paint"
+    TEXTURE = "texture"
 
 
 class ContentStatistics(StrEnum):
@@ -26,13 +26,22 @@ class Recipe(NamedTuple):
     Attributes:
         nearest_weight: factor of the nearest-neighbour loss.
         content_statistics: what is compared of the photo's features.
+        content_layers: weight of each layer in this comparison.
     """
 
     nearest_weight: float
     content_statistics: ContentStatistics
+    content_layers: Mapping[str, float]
 
+
+CONTENT_LAYERS: Final[Mapping[ContentStatistics, Mapping[str, float]]] = {
+    ContentStatistics.FEATURES: {"block4_conv2": 1},
+    # block3_conv3 sees what is as small as the eyes of a face of 50 px.
+    ContentStatistics.SELF_SIMILARITY: {"block3_conv3": 1, "block4_conv2": 1},
+}
+"""Where each is compared, unless the settings say it: for `auto`, where the manner's are."""
 
 RECIPES: Final[Mapping[Manner, Recipe]] = {
-    Manner.TEXTURE: Recipe(0, ContentStatistics.FEATURES),
-    Manner.PAINT: Recipe(1, ContentStatistics.SELF_SIMILARITY),
+    Manner.PAINT: Recipe(1, ContentStatistics.SELF_SIMILARITY, CONTENT_LAYERS[ContentStatistics.SELF_SIMILARITY]),
+    Manner.TEXTURE: Recipe(0, ContentStatistics.FEATURES, CONTENT_LAYERS[ContentStatistics.FEATURES]),
 }

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, field_validator
 
-from nstd.manner import RECIPES, ContentStatistics, Manner, Recipe
+from nstd.manner import CONTENT_LAYERS, RECIPES, ContentStatistics, Manner, Recipe
 from nstd.network import Network, layer_names
 from nstd.pyramid import Quality, levels_for, steps_for
 from nstd.record import Auto, NonNegativeFloat, PositiveFloat, Record, auto_for_none, none_for
@@ -103,7 +103,8 @@ class TransferSettings(Record):
             the result's size.
         iterations: optimiser steps of each level, at most; one number serves all levels. None: by the quality.
         time_budget_seconds: time for the optimisation, at most; 0 for any.
-        tolerance: a level ends when its last 20 steps have lowered the loss by less than this share.
+        tolerance: a level ends when its last 20 steps, or all of its last round, have lowered the loss by less than
+            this share.
         style_scale: size of the style images, relative to the generated image's.
         palette: how far the photo's colours are carried to those of the styles before it is painted, 0 to 1.
         content_weight: factor of the content loss.
@@ -118,7 +119,7 @@ class TransferSettings(Record):
         style_statistics: what is compared of the features of the style layers.
         style_layers: weight of each layer in the style loss.
         content_statistics: what is compared of the features of the content layers; or `auto`, by the manner.
-        content_layers: weight of each layer in the content loss.
+        content_layers: weight of each layer in the content loss. None: as fits what is compared.
         pooling: what halves the features between the network's blocks.
         padding: what the network sees beyond the picture's border.
         init: what the generated image starts from.
@@ -162,7 +163,11 @@ class TransferSettings(Record):
     style_turns: Literal[0, 4] = 4
     round_steps: Annotated[int, Field(ge=2, le=100_000, strict=True)] = 20
     content_statistics: ContentStatistics = ContentStatistics.AUTO
-    content_layers: LayerWeights = Field({"block4_conv2": 1})
+    content_layers: Annotated[
+        LayerWeights | None,
+        BeforeValidator(none_for("auto", "a mapping"), json_schema_input_type=Auto | LayerWeights),
+        PlainSerializer(auto_for_none),
+    ] = Field("auto", validate_default=True)
     pooling: Pooling = Pooling.MAX
     padding: Padding = Padding.MIRROR
     init: Init = Init.CONTENT
@@ -172,16 +177,17 @@ class TransferSettings(Record):
     @property
     def recipe(self) -> Recipe:
         """What the manner decides, and what is set by hand instead."""
-        recipe = RECIPES[self.manner]
-        return Recipe(
-            recipe.nearest_weight if self.nearest_weight is None else self.nearest_weight,
-            recipe.content_statistics if self.content_statistics is ContentStatistics.AUTO else self.content_statistics,
-        )
+        nearest_weight, statistics, _ = RECIPES[self.manner]
+        if self.nearest_weight is not None:
+            nearest_weight = self.nearest_weight
+        if self.content_statistics is not ContentStatistics.AUTO:
+            statistics = self.content_statistics
+        return Recipe(nearest_weight, statistics, self.content_layers or CONTENT_LAYERS[statistics])
 
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the terms of the loss that are asked for; each is a module of `nstd.engine.terms`."""
-        nearest_weight, content_statistics = self.recipe
+        nearest_weight, content_statistics, _ = self.recipe
         content = "content" if content_statistics is ContentStatistics.FEATURES else "self_similarity"
         optional = {"nearest": nearest_weight, "variation": self.tv_weight, "chroma": self.chroma_weight}
         return content, self.style_statistics.value, *(name for name, weight in optional.items() if weight)

@@ -177,12 +177,18 @@ def test_enums_and_lists_arrive_as_types_of_the_records():
         ),
         ("iterations: [1, 0]", "3:21: presets.p.iterations[1]: must be >= 1 (got 0)"),
         ("content_layers: [block4_conv2]", "3:21: presets.p.content_layers: must be a mapping (got ['block4_conv2'])"),
+        ("content_layers: deep", "3:21: presets.p.content_layers: must be auto or a mapping (got 'deep')"),
+        ("content_layers: {}", "3:21: presets.p.content_layers: must not be empty (got {})"),
         ("style_layers: {}", "3:19: presets.p.style_layers: must not be empty (got {})"),
         ("style_layers: {block1_conv1: 0}", "3:34: presets.p.style_layers.block1_conv1: must be > 0 (got 0)"),
         # Layers of the network.
         (
             "content_layers: {block4_conv22: 1}",
             "3:22: presets.p.content_layers.block4_conv22: is not a layer of vgg19; did you mean 'block4_conv2'?",
+        ),
+        (
+            "nearest_layers: {block3_conv33: 1}",
+            "3:22: presets.p.nearest_layers.block3_conv33: is not a layer of vgg19; did you mean 'block3_conv3'?",
         ),
         (
             "style_layers: {relu: 1}",

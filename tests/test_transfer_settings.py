@@ -7,8 +7,8 @@ from nstd.transfer_settings import TransferSettings
 
 def test_a_manner_decides_what_is_left_to_it():
     texture, paint = (TransferSettings(manner=manner) for manner in ("texture", Manner.PAINT))
-    assert texture.recipe == Recipe(0, ContentStatistics.FEATURES)
-    assert paint.recipe == Recipe(1, ContentStatistics.SELF_SIMILARITY)
+    assert texture.recipe == Recipe(0, ContentStatistics.FEATURES, {"block4_conv2": 1})
+    assert paint.recipe == Recipe(1, ContentStatistics.SELF_SIMILARITY, {"block3_conv3": 1, "block4_conv2": 1})
     assert TransferSettings() == paint
     assert texture.terms == ("content", "gram", "chroma")
     assert paint.terms == ("self_similarity", "gram", "nearest", "chroma")
@@ -16,12 +16,13 @@ def test_a_manner_decides_what_is_left_to_it():
 
 def test_what_is_set_by_hand_stands():
     settings = TransferSettings(manner="paint", nearest_weight=0, content_statistics="features")
-    assert settings.recipe == Recipe(0, ContentStatistics.FEATURES)
+    assert settings.recipe == Recipe(0, ContentStatistics.FEATURES, {"block4_conv2": 1}), "layers go with statistics"
+    assert TransferSettings(content_layers={"block1_conv1": 2}).recipe.content_layers == {"block1_conv1": 2}
     assert not settings.has_rounds
 
 
 @pytest.mark.parametrize("manner", Manner)
-@pytest.mark.parametrize("by_hand", [{}, {"nearest_weight": 0.25, "content_statistics": "self_similarity"}])
+@pytest.mark.parametrize("by_hand", [{}, {"nearest_weight": 0.25, "content_layers": {"block4_conv1": 1}}])
 def test_what_was_written_is_read_as_it_was(manner, by_hand):
     settings = TransferSettings(manner=manner, **by_hand)
     assert TransferSettings.model_validate_json(settings.model_dump_json()) == settings

@@ -8,7 +8,7 @@ from nstd.config.problems import Problem, nearest_or_all
 from nstd.config.settings import Workers
 from nstd.network import Network, layer_names
 
-_LAYER_SETTINGS = ("content_layers", "style_layers")
+_LAYER_SETTINGS = ("content_layers", "style_layers", "nearest_layers")
 
 
 def broken_rules(document: Document) -> Iterator[Problem]:

@@ -82,7 +82,7 @@ class StatisticsCache:
 def measured_styles(
     objective: Objective, styles: Sequence[Style], pixels: int, margin: int, cache: StatisticsCache
 ) -> Styles:
-    """Average what the terms measure of style images, each at the same number of pixels.
+    """Mix what the terms measure of style images, each at the same number of pixels; the same mix is kept.
 
     Args:
         objective: whose terms measure.
@@ -98,16 +98,15 @@ def measured_styles(
         return objective.style(preprocess(with_margin(turned, margin)), guides, quarters)
 
     def measured(style: Style) -> list[Styles]:
-        size = style.size_for(pixels)
+        picture = style.read(*style.size_for(pixels))
+        return [view(picture, quarters) for quarters in range(objective.views)]
 
-        def measure() -> list[Styles]:
-            picture = style.read(*size)
-            return [view(picture, quarters) for quarters in range(objective.views)]
+    def measure() -> Styles:
+        shares = np.array([style.share for style in styles])
+        return objective.mixed([measured(style) for style in styles], shares / shares.sum())
 
-        return cast("list[Styles]", cache.get((style.identity, size, margin, objective.style_structure), measure))
-
-    shares = np.array([style.share for style in styles])
-    return objective.mixed([measured(style) for style in styles], shares / shares.sum())
+    mix = tuple((style.identity, style.share, style.size_for(pixels)) for style in styles)
+    return cast("Styles", cache.get((mix, margin, objective.style_structure), measure))
 
 
 def palette_of_styles(styles: Sequence[Style], cache: StatisticsCache) -> Palette:

@@ -36,7 +36,7 @@ class LayerwiseContent(Term):
 
     def row_weights(self, settings: TransferSettings) -> Sequence[float]:
         """Return the weights of the content's layers."""
-        return [settings.content_layers[layer] for layer in self.layers]
+        return [settings.recipe.content_layers[layer] for layer in self.layers]
 
 
 @dataclass(frozen=True)

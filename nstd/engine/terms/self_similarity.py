@@ -12,7 +12,7 @@ from nstd.engine.terms.positions import at, directions, drawn
 from nstd.engine.terms.sums import Sums, mean_of
 from nstd.transfer_settings import TransferSettings
 
-SCALE: Final = 1.7e6
+SCALE: Final = 3e6
 """Brings the content of a typical pair to the order of its style, so that weights around 1 are the useful ones."""
 
 _POSITIONS: Final = 1024
@@ -24,11 +24,18 @@ and a night sky are 0.13 to 0.19 apart, those of six ordinary photos 0.62 to 0.7
 
 _STEEPNESS: Final = 8
 
+_GROWN: Final = 0.1
+"""What a distance that has grown counts, by one that has shrunk as much."""
+
 _SCARCE: Final = 0.003
 """A photo whose distances vary by less, as far as they are content, has next to none: flat ones by 0.0002, ordinary
 ones by 0.02 to 0.08."""
 
 _LEAST: Final = 0.05
+
+_YARDSTICK: Final = 2 / 3
+"""What the yardstick is, by how much the photo's distances vary; by eye, for a face of 50 px to keep its eyes at
+strength 0.5. A picture of something else has 1.1: its distances vary as much, and half of them are larger."""
 
 
 class Likeness(NamedTuple):
@@ -49,16 +56,18 @@ class Likeness(NamedTuple):
 class SelfSimilarity(LayerwiseContent):
     """Compare the distances between parts of the picture with those between the same parts of the photo.
 
-    What parts look like is free, and so is their colour; what is like what is kept. The sums are not additive: every
-    part is compared with every other.
+    What parts look like is free, and so is their colour. What is unlike in the photo stays unlike, as an eye and the
+    skin around it; what is alike may be told apart, as a sky by brush strokes, for little. The sums are not additive:
+    every part is compared with every other.
 
     Args:
         layers: names of the content layers.
 
     Reference:
         Kolkin et al. 2019, "STROTSS", eq. 7. Differs: layer by layer; squares in the place of absolute values, which
-        have no curvature for L-BFGS to learn; distances are relative to their mean plus `_LEAST`. The directions of a
-        flat photo's features are those of its grain, so that it counts by its `certainty`.
+        have no curvature for L-BFGS to learn; distances that have grown count by `_GROWN`; all are relative to their
+        mean plus `_LEAST`. The directions of a flat photo's features are those of its grain, so that it counts by its
+        `certainty`.
     """
 
     name: ClassVar[str] = "self_similarity"
@@ -66,7 +75,7 @@ class SelfSimilarity(LayerwiseContent):
     @property
     def floor(self) -> Sequence[float]:
         """How much distances vary in a photo with next to no content."""
-        return [2 * SCALE * _SCARCE] * len(self.layers)
+        return [_YARDSTICK * SCALE * _SCARCE] * len(self.layers)
 
     def aim(self, photo: Features, style: Any) -> list[Likeness]:  # noqa: ANN401, ARG002  it is the photo's alone
         """Measure the photo at positions that stand for all."""
@@ -78,9 +87,9 @@ class SelfSimilarity(LayerwiseContent):
         return [spec] * len(self.layers)
 
     def sums(self, features: Features, aim: list[Likeness]) -> list[Sums]:
-        """Add up squared differences of distances."""
+        """Add up squared differences of distances, those that have grown by less."""
         return [
-            _squares(_relative(_distances(features.layers[layer], likeness.positions)) - likeness.distances)
+            _weighed_squares(_relative(_distances(features.layers[layer], likeness.positions)) - likeness.distances)
             for layer, likeness in zip(self.layers, aim, strict=True)
         ]
 
@@ -89,13 +98,13 @@ class SelfSimilarity(LayerwiseContent):
         return SCALE * tf.stack([one.certainty * mean_of(each) for each, one in zip(sums, aim, strict=True)])
 
     def yardstick(self, photo: Features, aim: list[Likeness]) -> tf.Tensor:  # noqa: ARG002  the aim is of the photo
-        """Return the losses of a picture of something else, whose distances vary as much."""
-        return 2 * self.losses([_squares(one.distances - tf.reduce_mean(one.distances)) for one in aim], aim)
+        """Return a share of the losses of a picture of something else."""
+        return _YARDSTICK * self.losses([_squares(one.distances - tf.reduce_mean(one.distances)) for one in aim], aim)
 
 
 def term(settings: TransferSettings) -> SelfSimilarity:
     """Make the term for the content layers of the settings."""
-    return SelfSimilarity(tuple(sorted(settings.content_layers)))
+    return SelfSimilarity(tuple(sorted(settings.recipe.content_layers)))
 
 
 def _likeness(features: tf.Tensor, guide: tf.Tensor) -> Likeness:
@@ -113,6 +122,10 @@ def _distances(features: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
 
 def _relative(distances: tf.Tensor) -> tf.Tensor:
     return distances / (tf.reduce_mean(distances, axis=0, keepdims=True) + _LEAST)
+
+
+def _weighed_squares(growth: tf.Tensor) -> Sums:
+    return _squares(growth * tf.where(growth > 0, _GROWN**0.5, 1.0))
 
 
 def _squares(difference: tf.Tensor) -> Sums:
