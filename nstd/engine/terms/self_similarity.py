@@ -33,10 +33,6 @@ ones by 0.02 to 0.08."""
 
 _LEAST: Final = 0.05
 
-_YARDSTICK: Final = 2 / 3
-"""What the yardstick is, by how much the photo's distances vary; by eye, for a face of 50 px to keep its eyes at
-strength 0.5. A picture of something else has 1.1: its distances vary as much, and half of them are larger."""
-
 
 class Likeness(NamedTuple):
     """How unlike each other some positions of a layer are.
@@ -75,7 +71,7 @@ class SelfSimilarity(LayerwiseContent):
     @property
     def floor(self) -> Sequence[float]:
         """How much distances vary in a photo with next to no content."""
-        return [_YARDSTICK * SCALE * _SCARCE] * len(self.layers)
+        return [(1 + _GROWN) * SCALE * _SCARCE] * len(self.layers)
 
     def aim(self, photo: Features, style: Any) -> list[Likeness]:  # noqa: ANN401, ARG002  it is the photo's alone
         """Measure the photo at positions that stand for all."""
@@ -98,8 +94,8 @@ class SelfSimilarity(LayerwiseContent):
         return SCALE * tf.stack([one.certainty * mean_of(each) for each, one in zip(sums, aim, strict=True)])
 
     def yardstick(self, photo: Features, aim: list[Likeness]) -> tf.Tensor:  # noqa: ARG002  the aim is of the photo
-        """Return a share of the losses of a picture of something else."""
-        return _YARDSTICK * self.losses([_squares(one.distances - tf.reduce_mean(one.distances)) for one in aim], aim)
+        """Return the losses of a picture of something else: its distances vary as much, and half of them are larger."""
+        return (1 + _GROWN) * self.losses([_squares(one.distances - tf.reduce_mean(one.distances)) for one in aim], aim)
 
 
 def term(settings: TransferSettings) -> SelfSimilarity:
