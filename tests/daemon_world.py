@@ -117,6 +117,10 @@ class World:
         eventually(lambda: (job := self._job()) and job.step >= number, f"step {number}")
         return next(daemon.worker_pid() for daemon in reversed(self._daemons))
 
+    def wait_for_no_step(self) -> None:
+        """Wait until the status no longer tells of the steps of a worker that has ended."""
+        eventually(lambda: not ((job := self._job()) and job.step), "a status without steps")
+
     def results(self, preset: str) -> list[Path]:
         """List what lies in a preset's outbox."""
         return sorted((self.outbox / preset).glob("*"))

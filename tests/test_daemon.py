@@ -148,6 +148,7 @@ def test_job_that_kills_its_worker_each_time_goes_to_failed_and_can_be_retried(w
         daemon.wait_for("worker_started", attempt)
         os.kill(world.wait_for_step(2), signal.SIGKILL)
         daemon.wait_for("worker_ended", attempt)
+        world.wait_for_no_step()
     daemon.wait_for("job_failed")
     reason = world.reasons()["chelsea.jpg"]
     assert (reason["kind"], reason["message"]) == ("attempts", "the worker was killed by SIGKILL (attempt 2 of 2)")
