@@ -34,14 +34,15 @@ class Recipe(NamedTuple):
     content_layers: Mapping[str, float]
 
 
+RECIPES: Final[Mapping[Manner, tuple[float, ContentStatistics]]] = {
+    Manner.PAINT: (1, ContentStatistics.SELF_SIMILARITY),
+    Manner.TEXTURE: (0, ContentStatistics.FEATURES),
+}
+"""Weight of the nearest-neighbour loss, and content statistics."""
+
 CONTENT_LAYERS: Final[Mapping[ContentStatistics, Mapping[str, float]]] = {
     ContentStatistics.FEATURES: {"block4_conv2": 1},
-    # block3_conv3 sees what is as small as the eyes of a face of 50 px.
+    # block3_conv3 sees what is as small as the eyes in a face of 90 px.
     ContentStatistics.SELF_SIMILARITY: {"block3_conv3": 1, "block4_conv2": 1},
 }
-"""Where each is compared, unless the settings say it: for `auto`, where the manner's are."""
-
-RECIPES: Final[Mapping[Manner, Recipe]] = {
-    Manner.PAINT: Recipe(1, ContentStatistics.SELF_SIMILARITY, CONTENT_LAYERS[ContentStatistics.SELF_SIMILARITY]),
-    Manner.TEXTURE: Recipe(0, ContentStatistics.FEATURES, CONTENT_LAYERS[ContentStatistics.FEATURES]),
-}
+"""Where each is compared."""

@@ -177,7 +177,7 @@ class TransferSettings(Record):
     @property
     def recipe(self) -> Recipe:
         """What the manner decides, and what is set by hand instead."""
-        nearest_weight, statistics, _ = RECIPES[self.manner]
+        nearest_weight, statistics = RECIPES[self.manner]
         if self.nearest_weight is not None:
             nearest_weight = self.nearest_weight
         if self.content_statistics is not ContentStatistics.AUTO:

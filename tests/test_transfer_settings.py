@@ -22,7 +22,10 @@ def test_what_is_set_by_hand_stands():
 
 
 @pytest.mark.parametrize("manner", Manner)
-@pytest.mark.parametrize("by_hand", [{}, {"nearest_weight": 0.25, "content_layers": {"block4_conv1": 1}}])
+@pytest.mark.parametrize(
+    "by_hand",
+    [{}, {"nearest_weight": 0.25, "content_statistics": "self_similarity"}, {"content_layers": {"block4_conv1": 1}}],
+)
 def test_what_was_written_is_read_as_it_was(manner, by_hand):
     settings = TransferSettings(manner=manner, **by_hand)
     assert TransferSettings.model_validate_json(settings.model_dump_json()) == settings
