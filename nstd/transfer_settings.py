@@ -110,7 +110,7 @@ class TransferSettings(Record):
         content_weight: factor of the content loss.
         style_weight: factor of the style loss.
         tv_weight: factor of the total variation loss; smooths.
-        chroma_weight: factor of the chroma loss: of coloured noise that neither the photo nor the style has.
+        chroma_weight: factor of the chroma loss: of coloured noise that the style does not have.
         nearest_weight: factor of the nearest-neighbour loss: each part of the picture is to be like some part of the
             style, and the other way round. None: by the manner.
         nearest_layers: weight of each layer in it.

@@ -40,11 +40,23 @@ def test_it_counts_what_is_beyond_the_aim_by_hand():
     assert found[1] == pytest.approx(SCALE * (2 * 60 / 50 - 1) / 2, rel=1e-4), "it is more than twice as much"
 
 
-@pytest.mark.parametrize(("photo", "style"), [(12, 0), (0, 12)])
-def test_noise_that_the_photo_or_the_style_has_costs_nothing(photo, style):
-    images = [grey() + noise(deviation, coloured=True) for deviation in (photo, style)]
-    assert loss(grey() + noise(11.9, coloured=True), *images) == 0
-    assert loss(grey() + noise(18, coloured=True), *images) > 0.5
+def test_noise_that_the_style_has_costs_nothing():
+    style = grey() + noise(12, coloured=True)
+    assert loss(grey() + noise(11.9, coloured=True), grey(), style) == 0
+    assert loss(grey() + noise(18, coloured=True), grey(), style) > 0.5
+
+
+def test_noise_of_the_photo_costs_as_much_as_any_other():
+    photo = grey() + noise(12, coloured=True)
+    assert loss(photo, photo, grey()) == loss(photo, grey(), grey()) > 0.5
+
+
+def test_it_is_measured_by_half_as_much_again_as_the_style_has():
+    style = grey() + noise(40, coloured=True)
+    aim = TERM.aim(features(grey()), TERM.style(features(style)))
+    yardstick = float(TERM.yardstick(features(grey()), aim)[0])
+    noisier = grey() + noise(40 * 1.5**0.5, coloured=True)
+    assert loss(noisier, grey(), style) == pytest.approx(yardstick / SCALE, rel=0.05)
 
 
 def test_noise_of_lightness_and_what_is_smooth_cost_nothing():

@@ -22,19 +22,20 @@ _NEXT_TO_NONE: Final = 50.0
 
 @dataclass(frozen=True)
 class Chroma(Term):
-    """Punish coloured noise: fine changes of hue beyond those that the photo or the style has.
+    """Punish coloured noise: fine changes of hue beyond those that the style has.
 
-    The network sees little of them, so that an optimiser, the longer it goes on, lets them grow. What is measured of
-    each of two opponent colours is the mean square of second differences, across and down, which is mostly of the
-    finest octave. The loss is `SCALE` times the square of what is too much, relative to what there may be; beyond twice
-    of that it is linear, so that an init of noise is no explosion.
+    The network sees little of them, so that an optimiser, the longer it goes on, lets them grow, and keeps those of the
+    photo. What is measured of each of two opponent colours is the mean square of second differences, across and down,
+    which is mostly of the finest octave. The loss is `SCALE` times the square of what is too much, relative to what
+    there may be; beyond twice of that it is linear, so that an init of noise is no explosion.
 
     Reference:
         Huber 1964, for the loss; the measure is our own.
     """
 
     name: ClassVar[str] = "chroma"
-    role: ClassVar[Role] = Role.SMOOTHNESS
+    role: ClassVar[Role] = Role.STYLE
+    photo_share: ClassVar[float] = 1.0  # of all style terms the least counts: that of the statistics
 
     def weight(self, settings: TransferSettings) -> float:
         """Return the weight of coloured noise."""
@@ -44,9 +45,9 @@ class Chroma(Term):
         """Return the means of a style image, `[2]`."""
         return _noise(features)
 
-    def aim(self, photo: Features, style: tf.Tensor) -> tf.Tensor:
+    def aim(self, photo: Features, style: tf.Tensor) -> tf.Tensor:  # noqa: ARG002  it is the style's alone
         """Return the most that there may be, `[2]`."""
-        return tf.maximum(style, _noise(photo))
+        return style
 
     def aim_spec(self, channels: Mapping[str, int]) -> tf.TensorSpec:  # noqa: ARG002  it looks at the pixels alone
         """Return that of a number a colour."""
@@ -69,8 +70,8 @@ class Chroma(Term):
         return SCALE * tf.reshape(tf.reduce_mean(tf.where(excess < 1, excess**2, 2 * excess - 1)), [1])
 
     def yardstick(self, photo: Features, aim: Any) -> tf.Tensor:  # noqa: ANN401, ARG002
-        """Return the loss of twice what there may be: the photo itself has nothing in excess."""
-        return tf.constant([SCALE])
+        """Return the loss of half as much again as there may be: most photos have nothing in excess."""
+        return tf.constant([SCALE / 4])
 
 
 def term(settings: TransferSettings) -> Chroma:  # noqa: ARG001  as of every term
