@@ -237,7 +237,7 @@ def cancel(jobs: QueuedJobs, config: ConfigOption = None) -> None:
 
 @app.command()
 def demo(folder: Annotated[Path, typer.Argument(help="Made if it is missing.")] = Path("demo")) -> None:
-    """Paint a photo in three manners, and show where the pictures are."""
+    """Paint a photo with three styles, and show where the pictures are."""
     from nstd.starter import create_demo
 
     pull()
