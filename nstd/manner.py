@@ -18,6 +18,19 @@ class ContentStatistics(StrEnum):
     AUTO = "auto"
     FEATURES = "features"
     SELF_SIMILARITY = "self_similarity"
+    BOTH = "both"
+
+
+class Comparison(NamedTuple):
+    """How a term of the loss compares the picture with the photo.
+
+    Attributes:
+        weight: factor of its loss.
+        layers: weight of each layer in it.
+    """
+
+    weight: float
+    layers: Mapping[str, float]
 
 
 class Recipe(NamedTuple):
@@ -25,24 +38,30 @@ class Recipe(NamedTuple):
 
     Attributes:
         nearest_weight: factor of the nearest-neighbour loss.
-        content_statistics: what is compared of the photo's features.
-        content_layers: weight of each layer in this comparison.
+        content: how the photo is compared, by the names of the terms that do so.
     """
 
     nearest_weight: float
-    content_statistics: ContentStatistics
-    content_layers: Mapping[str, float]
+    content: Mapping[str, Comparison]
 
 
 RECIPES: Final[Mapping[Manner, tuple[float, ContentStatistics]]] = {
-    Manner.PAINT: (1, ContentStatistics.SELF_SIMILARITY),
+    Manner.PAINT: (1, ContentStatistics.BOTH),
     Manner.TEXTURE: (0, ContentStatistics.FEATURES),
 }
 """Weight of the nearest-neighbour loss, and content statistics."""
 
-CONTENT_LAYERS: Final[Mapping[ContentStatistics, Mapping[str, float]]] = {
-    ContentStatistics.FEATURES: {"block4_conv2": 1},
-    # block3_conv3 sees what is as small as the eyes in a face of 90 px.
-    ContentStatistics.SELF_SIMILARITY: {"block3_conv3": 1, "block4_conv2": 1},
+CONTENT_WEIGHTS: Final[Mapping[ContentStatistics, Mapping[str, float]]] = {
+    ContentStatistics.FEATURES: {"content": 1},
+    ContentStatistics.SELF_SIMILARITY: {"self_similarity": 1},
+    # Self-similarity leaves colours and shapes to the style; a little of features keeps a pupil in its eye.
+    ContentStatistics.BOTH: {"self_similarity": 0.8, "content": 0.3},
 }
-"""Where each is compared."""
+"""Names of the terms that compare them, with the weights of these."""
+
+CONTENT_LAYERS: Final[Mapping[str, Mapping[str, float]]] = {
+    "content": {"block4_conv2": 1},
+    # block3_conv3 sees what is as small as the eyes in a face of 90 px.
+    "self_similarity": {"block3_conv3": 1, "block4_conv2": 1},
+}
+"""Where each of these terms compares."""

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, field_validator
 
-from nstd.manner import CONTENT_LAYERS, RECIPES, ContentStatistics, Manner, Recipe
+from nstd.manner import CONTENT_LAYERS, CONTENT_WEIGHTS, RECIPES, Comparison, ContentStatistics, Manner, Recipe
 from nstd.network import Network, layer_names
 from nstd.pyramid import Quality, levels_for, steps_for
 from nstd.record import Auto, NonNegativeFloat, PositiveFloat, Record, auto_for_none, none_for
@@ -119,7 +119,7 @@ class TransferSettings(Record):
         style_statistics: what is compared of the features of the style layers.
         style_layers: weight of each layer in the style loss.
         content_statistics: what is compared of the features of the content layers; or `auto`, by the manner.
-        content_layers: weight of each layer in the content loss. None: as fits what is compared.
+        content_layers: weight of each layer in each of the content losses. None: as fits what is compared.
         pooling: what halves the features between the network's blocks.
         padding: what the network sees beyond the picture's border.
         init: what the generated image starts from.
@@ -182,15 +182,18 @@ class TransferSettings(Record):
             nearest_weight = self.nearest_weight
         if self.content_statistics is not ContentStatistics.AUTO:
             statistics = self.content_statistics
-        return Recipe(nearest_weight, statistics, self.content_layers or CONTENT_LAYERS[statistics])
+        content = {
+            term: Comparison(weight, self.content_layers or CONTENT_LAYERS[term])
+            for term, weight in CONTENT_WEIGHTS[statistics].items()
+        }
+        return Recipe(nearest_weight, content)
 
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the terms of the loss that are asked for; each is a module of `nstd.engine.terms`."""
-        nearest_weight, content_statistics, _ = self.recipe
-        content = "content" if content_statistics is ContentStatistics.FEATURES else "self_similarity"
+        nearest_weight, content = self.recipe
         optional = {"nearest": nearest_weight, "variation": self.tv_weight, "chroma": self.chroma_weight}
-        return content, self.style_statistics.value, *(name for name, weight in optional.items() if weight)
+        return *content, self.style_statistics.value, *(name for name, weight in optional.items() if weight)
 
     @property
     def has_rounds(self) -> bool:

@@ -1,23 +1,25 @@
 import pytest
 from pydantic import ValidationError
 
-from nstd.manner import ContentStatistics, Manner, Recipe
+from nstd.manner import Manner, Recipe
 from nstd.transfer_settings import TransferSettings
 
 
 def test_a_manner_decides_what_is_left_to_it():
     texture, paint = (TransferSettings(manner=manner) for manner in ("texture", Manner.PAINT))
-    assert texture.recipe == Recipe(0, ContentStatistics.FEATURES, {"block4_conv2": 1})
-    assert paint.recipe == Recipe(1, ContentStatistics.SELF_SIMILARITY, {"block3_conv3": 1, "block4_conv2": 1})
+    self_similarity = (0.8, {"block3_conv3": 1, "block4_conv2": 1})
+    assert texture.recipe == Recipe(0, {"content": (1, {"block4_conv2": 1})})
+    assert paint.recipe == Recipe(1, {"self_similarity": self_similarity, "content": (0.3, {"block4_conv2": 1})})
     assert TransferSettings() == paint
     assert texture.terms == ("content", "gram", "chroma")
-    assert paint.terms == ("self_similarity", "gram", "nearest", "chroma")
+    assert paint.terms == ("self_similarity", "content", "gram", "nearest", "chroma")
 
 
 def test_what_is_set_by_hand_stands():
-    settings = TransferSettings(manner="paint", nearest_weight=0, content_statistics="features")
-    assert settings.recipe == Recipe(0, ContentStatistics.FEATURES, {"block4_conv2": 1}), "layers go with statistics"
-    assert TransferSettings(content_layers={"block1_conv1": 2}).recipe.content_layers == {"block1_conv1": 2}
+    settings = TransferSettings(manner="paint", nearest_weight=0, content_statistics="self_similarity")
+    assert settings.recipe == Recipe(0, {"self_similarity": (1, {"block3_conv3": 1, "block4_conv2": 1})})
+    both = TransferSettings(content_layers={"block1_conv1": 2}).recipe.content
+    assert [comparison.layers for comparison in both.values()] == 2 * [{"block1_conv1": 2}]
     assert not settings.has_rounds
 
 

@@ -189,7 +189,8 @@ def flop_per_pixel(kernels: Mapping[str, LayerArrays], settings: TransferSetting
         settings: with the layers; the style is compared by Gram matrices.
     """
     # Their names sort from shallow to deep.
-    deepest = max(*settings.recipe.content_layers, *settings.style_layers)
+    content = (layer for comparison in settings.recipe.content.values() for layer in comparison.layers)
+    deepest = max(*content, *settings.style_layers)
     convolutions = sum(kernel.size * _positions(name) for name, (kernel, _) in kernels.items() if name <= deepest)
     grams = sum(len(kernels[name][1]) ** 2 * _positions(name) for name in settings.style_layers)
     return 2.0 * (2 * convolutions + 3 * grams)

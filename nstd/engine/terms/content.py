@@ -85,7 +85,7 @@ class Content(LayerwiseContent):
 
 def term(settings: TransferSettings) -> Content:
     """Make the term for the content layers of the settings."""
-    return Content(tuple(sorted(settings.recipe.content_layers)), settings.pooling)
+    return Content(tuple(sorted(settings.recipe.content[Content.name].layers)), settings.pooling)
 
 
 def _spread(features: tf.Tensor, guide: tf.Tensor) -> Sums:

@@ -31,12 +31,12 @@ class LayerwiseContent(Term):
         return self.layers
 
     def weight(self, settings: TransferSettings) -> float:
-        """Return the content's weight."""
-        return settings.content_weight
+        """Return the content's weight, and the recipe's for this term."""
+        return settings.content_weight * settings.recipe.content[self.name].weight
 
     def row_weights(self, settings: TransferSettings) -> Sequence[float]:
         """Return the weights of the content's layers."""
-        return [settings.recipe.content_layers[layer] for layer in self.layers]
+        return [settings.recipe.content[self.name].layers[layer] for layer in self.layers]
 
 
 @dataclass(frozen=True)

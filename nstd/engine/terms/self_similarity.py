@@ -100,7 +100,7 @@ class SelfSimilarity(LayerwiseContent):
 
 def term(settings: TransferSettings) -> SelfSimilarity:
     """Make the term for the content layers of the settings."""
-    return SelfSimilarity(tuple(sorted(settings.recipe.content_layers)))
+    return SelfSimilarity(tuple(sorted(settings.recipe.content[SelfSimilarity.name].layers)))
 
 
 def _likeness(features: tf.Tensor, guide: tf.Tensor) -> Likeness:
