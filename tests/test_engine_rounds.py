@@ -53,7 +53,7 @@ def test_a_manner_of_paint_has_rounds_of_its_own_accord(engine, pair):
     [level] = transfer.levels
     assert level.rounds == (0, 12)
     assert {name.partition(".")[0] for name in level.history[0].terms} == {
-        "self_similarity", "gram", "nearest", "chroma",
+        "self_similarity", "content", "gram", "nearest", "chroma",
     }  # fmt: skip
 
 

@@ -79,6 +79,7 @@ def test_a_new_term_paints_is_logged_and_resumed(package, cache):
     assert list(history[0]["terms"]) == [
         "self_similarity.block3_conv3",
         "self_similarity.block4_conv2",
+        "content.block4_conv2",
         *(f"mean.block{block}_conv1" for block in range(1, 6)),
         *(f"nearest.{layer}" for layer in TransferSettings().nearest_layers),
         "chroma",
