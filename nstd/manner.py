@@ -54,8 +54,8 @@ RECIPES: Final[Mapping[Manner, tuple[float, ContentStatistics]]] = {
 CONTENT_WEIGHTS: Final[Mapping[ContentStatistics, Mapping[str, float]]] = {
     ContentStatistics.FEATURES: {"content": 1},
     ContentStatistics.SELF_SIMILARITY: {"self_similarity": 1},
-    # Self-similarity leaves colours and shapes to the style; a little of features keeps a pupil in its eye.
-    ContentStatistics.BOTH: {"self_similarity": 0.8, "content": 0.3},
+    # Self-similarity leaves colours and shapes to the style; features keep a pupil in its eye, and a mouth in its face.
+    ContentStatistics.BOTH: {"self_similarity": 0.4, "content": 0.7},
 }
 """Names of the terms that compare them, with the weights of these."""
 

@@ -7,9 +7,9 @@ from nstd.transfer_settings import TransferSettings
 
 def test_a_manner_decides_what_is_left_to_it():
     texture, paint = (TransferSettings(manner=manner) for manner in ("texture", Manner.PAINT))
-    self_similarity = (0.8, {"block3_conv3": 1, "block4_conv2": 1})
+    self_similarity = (0.4, {"block3_conv3": 1, "block4_conv2": 1})
     assert texture.recipe == Recipe(0, {"content": (1, {"block4_conv2": 1})})
-    assert paint.recipe == Recipe(1, {"self_similarity": self_similarity, "content": (0.3, {"block4_conv2": 1})})
+    assert paint.recipe == Recipe(1, {"self_similarity": self_similarity, "content": (0.7, {"block4_conv2": 1})})
     assert TransferSettings() == paint
     assert texture.terms == ("content", "gram", "chroma")
     assert paint.terms == ("self_similarity", "content", "gram", "nearest", "chroma")
