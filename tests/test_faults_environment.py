@@ -168,23 +168,24 @@ def test_photo_that_cannot_be_read_delays_no_other(world: World):
 # Folders that go away
 
 
-def delete(inbox: Path) -> None:
-    shutil.rmtree(inbox)
-    (inbox / "quick").mkdir(parents=True)
+def delete(folder: Path) -> None:
+    """In one step, as the daemon may make the folder again, and others in it, while it is emptied."""
+    folder.rename(aside := folder.with_name("deleted"))
+    shutil.rmtree(aside)
 
 
-def exchange(inbox: Path) -> None:
-    inbox.rename(inbox.with_name("away"))
-    (inbox / "quick").mkdir(parents=True)
+def move_away(folder: Path) -> None:
+    folder.rename(folder.with_name("away"))
 
 
-@pytest.mark.parametrize("replace", [delete, exchange])
-def test_another_inbox_in_the_place_of_the_first_is_used(world: World, replace: Callable[[Path], None]):
+@pytest.mark.parametrize("remove", [delete, move_away])
+def test_another_inbox_in_the_place_of_the_first_is_used(world: World, remove: Callable[[Path], None]):
     without_rescan(world)
     daemon = started(world)
     drop(world, "first.jpg")
     daemon.wait_for("job_finished")
-    replace(world.inbox)
+    remove(world.inbox)
+    (world.inbox / "quick").mkdir(parents=True, exist_ok=True)
     drop(world, "second.jpg")
     daemon.signal(signal.SIGHUP)  # the next look is now
     daemon.wait_for("job_finished", 2)
@@ -197,7 +198,7 @@ def test_another_inbox_in_the_place_of_the_first_is_used(world: World, replace: 
 def test_inbox_that_was_deleted_is_made_again(world: World):
     without_rescan(world)
     daemon = started(world)
-    shutil.rmtree(world.inbox)
+    delete(world.inbox)
     eventually((world.inbox / "quick").exists, "the inbox")
     drop(world, "cat.jpg")
     daemon.wait_for("job_finished")
@@ -211,7 +212,7 @@ def test_folders_that_were_deleted_are_made_again(world: World, tmp_path: Path):
     drop(world, "held.jpg", b"until " + bytes(tmp_path / "go"))
     daemon.wait_for("job_started")
     for root in (world.outbox, world.originals, world.failed):
-        shutil.rmtree(root)
+        delete(root)
     (tmp_path / "go").touch()
     drop(world, "cat.jpg")
     drop(world, "text.jpg", TEXT)
