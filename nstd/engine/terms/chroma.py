@@ -35,7 +35,6 @@ class Chroma(Term):
 
     name: ClassVar[str] = "chroma"
     role: ClassVar[Role] = Role.STYLE
-    photo_share: ClassVar[float] = 1.0  # of all style terms the least counts: that of the statistics
 
     def weight(self, settings: TransferSettings) -> float:
         """Return the weight of coloured noise."""

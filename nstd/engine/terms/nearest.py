@@ -83,7 +83,6 @@ class Nearest(MatchedTerm):
 
     name: ClassVar[str] = "nearest"
     role: ClassVar[Role] = Role.STYLE
-    photo_share: ClassVar[float] = 1.0  # the least of all style terms counts: that of the statistics beside it
 
     def weight(self, settings: TransferSettings) -> float:
         """Return the weight of nearest neighbours."""

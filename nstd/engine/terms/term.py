@@ -30,13 +30,13 @@ class Term(ABC):
         role: what it is for.
         layers: whose features it compares; none for one that looks at the pixels alone.
         photo_share: of a style term: what the content loss of a featureless picture is brought to for strength 0, by
-            what this term's loss of the photo is brought to for strength 1.
+            what this term's loss of the photo is brought to for strength 1; the least of all style terms counts.
     """
 
     name: ClassVar[str]
     role: ClassVar[Role]
     layers: tuple[str, ...] = ()
-    photo_share: ClassVar[float] = 0.0
+    photo_share: ClassVar[float] = 1.0
 
     @property
     def photo_layers(self) -> tuple[str, ...]:
