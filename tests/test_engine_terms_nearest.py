@@ -47,6 +47,15 @@ def test_each_part_of_either_is_matched_with_the_nearest_of_the_other_by_hand():
     assert distance(picture, match) == pytest.approx((there + 0.5 * back) / 1.5, rel=1e-5)
 
 
+def test_what_is_nearest_to_others_anyway_is_left_to_them_by_hand():
+    style = [[(2, 3), (2, 1)], [(0, 2), (4, 2)]]  # up, down, left and right
+    between = 2 + np.sin(np.radians(40)), 2 + np.cos(np.radians(40))  # up and right, and nearer to up
+    np.testing.assert_allclose(matched([[between, between]], style).goals[1], [0, 1 / 2], atol=1e-6)
+    # The first is up, which costs 3/4 of 1. Right costs 3/4 of cos 50: 0.643 - 0.482 is more than 0.766 - 0.75.
+    beside_up = matched([[(2, 9), between]], style)
+    np.testing.assert_allclose(beside_up.goals[1], [1 / 2 + 1 / 8, -1 / 8], atol=1e-6)
+
+
 def test_the_style_itself_is_at_no_distance():
     style = random(12, 1)
     assert distance(style, matched(style, style)) == pytest.approx(0, abs=1e-5)

@@ -27,6 +27,9 @@ _QUERIES: Final = 3072
 _BACK_SHARE: Final = 0.5
 """What the upright style's parts count beside the picture's; each of them is to be found there."""
 
+_PRICE: Final = 0.75
+"""How much of a key's cosine with the query nearest to it is no merit."""
+
 
 class Parts(NamedTuple):
     """What was seen of one layer in one view of a style image: the mean `[C]`, and some positions, `[N, C]`."""
@@ -76,6 +79,8 @@ class Nearest(MatchedTerm):
     Reference:
         Kolkin et al. 2022, "Neural Neighbor Style Transfer", eq. 1, for the first direction; Kolkin et al. 2019,
         "STROTSS", eq. 3 to 6, for both. Differs: layer by layer, at sampled positions; both directions are added up.
+        Conneau et al. 2018, "Word translation without parallel data", sec. 2.3 (CSLS), for what is near to everything.
+        Differs: what counts is one neighbour, and by `_PRICE` instead of a half.
     """
 
     layers: tuple[str, ...]
@@ -188,8 +193,13 @@ def _match(features: tf.Tensor, guide: tf.Tensor, keys: Keys, views: int, seed: 
 
 
 def _nearest(queries: tf.Tensor, keys: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Return which of the directions `keys` is nearest to each of `queries`; the network's precision is enough."""
-    return tf.argmax(tf.matmul(tf.cast(queries, dtype), tf.cast(keys, dtype), transpose_b=True), axis=1)
+    """Return which of the directions `keys` is nearest to each of `queries`; the network's precision is enough.
+
+    All parts of a flat wall are near to the same few keys, and would be painted as flat. So each key has a price, by
+    how near to it any query is.
+    """
+    cosines = tf.matmul(tf.cast(queries, dtype), tf.cast(keys, dtype), transpose_b=True)
+    return tf.argmax(cosines - _PRICE * tf.reduce_max(cosines, axis=0), axis=1)
 
 
 def _distances(features: tf.Tensor, match: Match) -> Sums:
